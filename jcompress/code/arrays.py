@@ -1,0 +1,236 @@
+"""One array as bytes: dtype, shape, and its entries in the smallest way.
+
+The ways: `raw` bytes; `zstd` over them; `planes`, each byte of the entries as a
+stream of its own, where floats are first rotated by one bit so that the
+exponent is a byte to itself (their mantissas are noise, their exponents are
+not); `letters`, the distinct entries and a stream of their indices; `range`, an
+offset and a stream, for integers; `mask`, for booleans.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Shaped
+
+from jcompress.code import masks, streams, wire
+
+DTYPES = (
+  'bool',
+  'int8',
+  'int16',
+  'int32',
+  'int64',
+  'uint8',
+  'uint16',
+  'uint32',
+  'uint64',
+  'float16',
+  'bfloat16',
+  'float32',
+  'float64',
+  'float8_e4m3fn',
+  'float8_e5m2',
+  'int4',
+  'uint4',
+)
+_RAW, _ZSTD, _PLANES, _LETTERS, _RANGE, _MASK = range(6)
+_MAX_DIMS, _MAX_AXES = 1 << 31, 32
+_SAMPLE, _MAX_LETTERS = 4096, 1024
+
+
+def check(x: Shaped[np.ndarray, '...'], path: str) -> None:
+  """Refuses what `encode` cannot write, naming the leaf."""
+  if x.dtype.name not in DTYPES:
+    raise ValueError(
+      f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}. '
+      'Convert it first (a PRNG key by jax.random.key_data).'
+    )
+  if x.ndim > _MAX_AXES or any(n >= _MAX_DIMS for n in x.shape):
+    raise ValueError(
+      f'{path} has shape {x.shape}: at most {_MAX_AXES} axes, each below 2^31.'
+    )
+  if jnp.issubdtype(x.dtype, jnp.floating) and not _finite(x):
+    raise ValueError(
+      f'{path} has NaN or inf: it is not packed. Look at the training run that '
+      'produced these weights (learning rate, loss scale) first.'
+    )
+
+
+def encode(x: Shaped[np.ndarray, '...'], coder: str = 'auto') -> bytes:
+  """Writes an array, its dtype and its shape."""
+  best = min(_candidates(x, coder), key=lambda c: len(c[1]))
+  return head(x.dtype, x.shape, best[0]) + best[1]
+
+
+def decode(record: bytes) -> Shaped[np.ndarray, '...']:
+  """Inverts `encode`; what it cannot have written is a `ValueError`."""
+  reader = wire.Reader(record, 'array')
+  dtype, shape, way = read_head(reader)
+  n = math.prod(shape)
+  streams.check_count(n, len(record), 'array')
+  if way == _MASK and dtype.kind == 'b':
+    return masks.decode(reader.rest(), shape)
+  if way == _RANGE and dtype.kind in 'iuV' and dtype.itemsize <= 8:
+    return _read_range(reader, n, dtype).reshape(shape)
+  if dtype.kind == 'b':
+    raise ValueError(f'Damaged array: booleans in the way {way}.')
+  if way == _RAW:
+    data = reader.take(n * dtype.itemsize)
+    reader.end()
+  elif way == _ZSTD:
+    data = streams.inflate(reader.rest(), n * dtype.itemsize, 'array')
+  elif way == _PLANES:
+    return _read_planes(reader, n, dtype).reshape(shape)
+  elif way == _LETTERS:
+    return _read_letters(reader, n, dtype).reshape(shape)
+  else:
+    raise ValueError(f'Unknown way {way} to write {dtype}: a newer file?')
+  return _from_words(np.frombuffer(data, _word(dtype)), dtype).reshape(shape)
+
+
+def head(dtype: np.dtype, shape: tuple[int, ...], tag: int = 0) -> bytes:
+  """Writes a dtype, a shape and a number below eight."""
+  dims = b''.join(wire.varint(n) for n in shape)
+  return bytes([DTYPES.index(dtype.name) | tag << 5, len(shape)]) + dims
+
+
+def read_head(
+  reader: wire.Reader,
+) -> tuple[np.dtype, tuple[int, ...], int]:
+  """Inverts `head`."""
+  first, axes = reader.byte(), reader.byte()
+  if first & 31 >= len(DTYPES) or axes > _MAX_AXES:
+    raise ValueError(
+      f'Damaged {reader.what}: dtype {first & 31}, {axes} axes. A newer file?'
+    )
+  shape = tuple(reader.varint() for _ in range(axes))
+  if any(n >= _MAX_DIMS for n in shape):
+    raise ValueError(f'Damaged {reader.what}: impossible shape {shape}.')
+  return jnp.dtype(DTYPES[first & 31]), shape, first >> 5
+
+
+def to_device(x: Shaped[np.ndarray, '...']) -> Any:
+  """A JAX array, or the NumPy array where JAX would change its dtype."""
+  if jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype:
+    return x
+  return jnp.asarray(x)
+
+
+def _candidates(x, coder):
+  flat = np.ascontiguousarray(x).reshape(-1)
+  if x.dtype.kind == 'b':
+    yield _MASK, masks.encode(np.ascontiguousarray(x), coder)
+    return
+  words = _words(flat)
+  small = x.dtype.itemsize == 1
+  if not jnp.issubdtype(x.dtype, jnp.floating):
+    yield from _write_range(flat, coder)
+    small = x.dtype.itemsize <= 4
+  if small and not jnp.issubdtype(x.dtype, jnp.floating):
+    return
+  data = words.tobytes()
+  if coder in ('raw', 'auto'):
+    yield _RAW, data
+  if coder in ('zstd', 'auto'):
+    record = streams.deflate(data)
+    if flat.size <= streams.SYMBOLS_A_BYTE * len(record) or coder == 'zstd':
+      yield _ZSTD, record
+  if coder in ('huffman', 'ans', 'auto'):
+    yield _PLANES, _write_planes(words, x.dtype, coder)
+    yield from _write_letters(words, coder)
+
+
+def _write_range(flat, coder):
+  low = int(flat.min()) if flat.size else 0
+  high = int(flat.max()) if flat.size else 0
+  if high - low > 0xFFFFFFFF:
+    return
+  wide = flat.astype(np.uint64 if low >= 0 else np.int64)
+  symbols = (wide - wide.dtype.type(low)).astype(np.uint32)
+  offset = 2 * low if low >= 0 else -2 * low - 1
+  if offset < wire.LIMIT:
+    yield _RANGE, wire.varint(offset) + streams.encode_stream(symbols, coder)
+
+
+def _read_range(reader, n, dtype):
+  offset = reader.varint()
+  low = -(offset + 1 >> 1) if offset & 1 else offset >> 1
+  symbols = streams.decode_stream(reader.rest(), n)
+  limits = jnp.iinfo(dtype)
+  high = low + (int(symbols.max()) if n else 0)
+  if not int(limits.min) <= low <= high <= int(limits.max):
+    raise ValueError(f'Damaged array: {low} .. {high} is not {dtype}.')
+  return (symbols.astype(np.int64) + low).astype(dtype)
+
+
+def _write_planes(words, dtype, coder):
+  planes = _rotate(words, dtype, 1).view(np.uint8)
+  planes = planes.reshape(-1, dtype.itemsize).T
+  parts = [
+    streams.encode_stream(np.ascontiguousarray(p), coder) for p in planes
+  ]
+  return b''.join(wire.prefixed(p) for p in parts[:-1]) + parts[-1]
+
+
+def _read_planes(reader, n, dtype):
+  size = dtype.itemsize
+  planes = np.empty((n, size), np.uint8)
+  for i in range(size):
+    record = reader.prefixed() if i < size - 1 else reader.rest()
+    plane = streams.decode_stream(record, n)
+    if plane.dtype != np.uint8:
+      raise ValueError('Damaged array: a byte plane beyond 255.')
+    planes[:, i] = plane
+  words = planes.reshape(-1).view(_word(dtype))
+  return _from_words(_rotate(words, dtype, -1), dtype)
+
+
+def _write_letters(words, coder):
+  if len(np.unique(words[:: max(1, len(words) // _SAMPLE)])) > _MAX_LETTERS:
+    return
+  letters, index = np.unique(words, return_inverse=True)
+  if 0 < len(letters) <= min(_MAX_LETTERS, len(words) // 2):
+    table = wire.varint(len(letters)) + letters.tobytes()
+    yield _LETTERS, table + streams.encode_stream(index, coder)
+
+
+def _read_letters(reader, n, dtype):
+  count = reader.varint()
+  letters = np.frombuffer(reader.take(count * dtype.itemsize), _word(dtype))
+  index = streams.decode_stream(reader.rest(), n)
+  if n and int(index.max()) >= count:
+    raise ValueError(f'Damaged array: index {index.max()} of {count} letters.')
+  return _from_words(letters[index] if n else letters[:0], dtype)
+
+
+def _rotate(words, dtype, by):
+  """Rotates the bits of floats left by one, or back."""
+  if not jnp.issubdtype(dtype, jnp.floating) or dtype.itemsize == 1:
+    return words
+  top = 8 * dtype.itemsize - 1
+  left, right = (1, top) if by > 0 else (top, 1)
+  kind = words.dtype.type
+  return (words << kind(left)) | (words >> kind(right))
+
+
+def _word(dtype):
+  return np.dtype(f'<u{dtype.itemsize}')
+
+
+def _words(flat):
+  native = flat.view(np.dtype(f'u{flat.dtype.itemsize}'))
+  return native.astype(_word(flat.dtype), copy=False)
+
+
+def _from_words(words, dtype):
+  native = words.astype(np.dtype(f'u{dtype.itemsize}'))
+  return native.view(dtype)
+
+
+def _finite(x):
+  if x.dtype.itemsize < 4 and x.dtype.name != 'float16':
+    x = x.astype(np.float32)
+  return bool(np.isfinite(x).all())

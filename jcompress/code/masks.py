@@ -1,0 +1,72 @@
+"""Masks: which entries of an array are kept, in the smallest of three ways.
+
+`gaps` (distances between the kept entries), `context` (each entry under the
+density of its row and column), and plain bits. A mask of `n` entries takes at
+least `n / 65536` bytes, see `streams`.
+"""
+
+import numpy as np
+from jaxtyping import Bool
+
+from jcompress.code import bits, context, sparse, streams, wire
+
+_BITS, _GAPS, _CONTEXT, _PADDED = 0, 1, 2, 128
+
+
+def encode(mask: Bool[np.ndarray, '*shape'], coder: str = 'auto') -> bytes:
+  """Writes a mask; its shape is known to the reader.
+
+  Args:
+    mask: rows are all axes but the last, columns the last.
+    coder: see `streams.encode_stream`; with 'auto' and 'ans' the model of rows
+      and columns takes part.
+  """
+  flat = mask.reshape(-1)
+  gaps = sparse.encode(np.flatnonzero(flat), coder)
+  records = [bytes([_GAPS]) + gaps]
+  if bits.packed_size(flat.size, 1) < len(gaps):
+    records.append(bytes([_BITS]) + bits.pack(flat.view(np.uint8), 1))
+  if coder in ('auto', 'ans') and flat.size:
+    rows, columns = _matrix(mask.shape)
+    records.append(
+      bytes([_CONTEXT]) + context.encode(mask.reshape(rows, columns))
+    )
+  best = min(records, key=len)
+  short = -(-flat.size // streams.SYMBOLS_A_BYTE) - len(best)
+  if short > 0:
+    head = bytes([best[0] | _PADDED]) + wire.varint(short)
+    return head + b'\0' * short + best[1:]
+  return best
+
+
+def decode(record: bytes, shape: tuple[int, ...]) -> Bool[np.ndarray, '*shape']:
+  """Inverts `encode`.
+
+  Raises:
+    ValueError: the record is damaged, or is not a mask of this shape.
+  """
+  rows, columns = _matrix(shape)
+  size = rows * columns
+  streams.check_count(size, len(record), 'mask')
+  reader = wire.Reader(record, 'mask')
+  kind = reader.byte()
+  if kind & _PADDED:
+    reader.take(reader.varint())
+  kind &= ~_PADDED
+  if kind == _BITS:
+    return bits.unpack(reader.rest(), size, 1).astype(bool).reshape(shape)
+  if kind == _GAPS:
+    mask = np.zeros(size, bool)
+    mask[sparse.decode(reader.rest(), size)] = True
+    return mask.reshape(shape)
+  if kind == _CONTEXT and size:
+    return context.decode(reader.rest(), rows, columns).reshape(shape)
+  raise ValueError(f'Unknown kind of mask {kind}: a newer file?')
+
+
+def _matrix(shape):
+  columns = shape[-1] if shape else 1
+  rows = 1
+  for n in shape[:-1]:
+    rows *= n
+  return rows, columns

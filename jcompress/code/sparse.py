@@ -1,0 +1,109 @@
+"""Positions of the nonzeros as gaps.
+
+A field holds the distance to the position before, less one; the first counts
+from -1. A field has `p` bits; a distance beyond `2^p` is bridged by fillers,
+each of which stands for `2^p` places. In the paper's layout (convention of the
+released decoder) a filler is the field `2^p - 1` at a place of its own, told
+from a real entry by the value zero: then every position is a cumulative sum.
+In a stream of its own, where no values stand beside the fields, a filler is the
+extra letter `2^p`.
+
+References:
+  Han, Mao, Dally, "Deep Compression", 2016, arXiv:1510.00149, section 2.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Int64, Integer
+
+from jcompress.code import ans, streams, wire
+
+_BITS = range(1, 13)
+
+
+def to_fields(
+  positions: Integer[np.ndarray, ' n'], p: int
+) -> tuple[Int64[np.ndarray, ' m'], Bool[np.ndarray, ' m']]:
+  """Fields of `p` bits, and which of them are fillers.
+
+  >>> to_fields(np.array([1, 4, 15]), 3)[0]
+  array([1, 2, 7, 2])
+
+  Args:
+    positions: increasing, from 0.
+    p: bits of a field.
+  """
+  distance = _distances(positions)
+  fillers = distance >> p
+  ends = np.cumsum(fillers + 1) - 1
+  fields = np.full(len(distance) + int(fillers.sum()), (1 << p) - 1, np.int64)
+  fields[ends] = distance & ((1 << p) - 1)
+  is_filler = np.ones(len(fields), bool)
+  is_filler[ends] = False
+  return fields, is_filler
+
+
+def to_positions(fields: Integer[np.ndarray, ' m']) -> Int64[np.ndarray, ' m']:
+  """The place of every field, fillers included.
+
+  >>> to_positions(np.array([1, 2, 7, 2]))
+  array([ 1,  4, 12, 15])
+  """
+  return np.cumsum(np.asarray(fields, np.int64) + 1) - 1
+
+
+def encode(positions: Integer[np.ndarray, ' n'], coder: str = 'auto') -> bytes:
+  """Writes increasing positions, with the field width that costs least."""
+  distances, counts = streams.histogram(_distances(positions))
+  p = min(_BITS, key=lambda p: _estimate(distances, counts, p, coder))
+  fields, is_filler = to_fields(positions, p)
+  fields[is_filler] = 1 << p
+  record = streams.encode_stream(fields, coder)
+  return bytes([p]) + wire.varint(len(fields)) + record
+
+
+def decode(record: bytes, size: int) -> Int64[np.ndarray, ' n']:
+  """Inverts `encode`.
+
+  Args:
+    record: what it wrote.
+    size: the positions must be below.
+
+  Raises:
+    ValueError: the record is damaged.
+  """
+  reader = wire.Reader(record, 'gap stream')
+  p, n = reader.byte(), reader.varint()
+  if p not in _BITS or n > size:
+    raise ValueError(
+      f'Damaged gap stream: {n} fields of {p} bits for {size} places.'
+    )
+  fields = streams.decode_stream(reader.rest(), n)
+  if n and int(fields.max()) > 1 << p:
+    raise ValueError(f'Damaged gap stream: a field beyond 2^{p}.')
+  is_filler = fields == 1 << p
+  steps = fields.astype(np.int64)
+  steps += 1
+  steps -= is_filler
+  positions = np.cumsum(steps, out=steps) - 1
+  if is_filler.any():
+    positions = positions[~is_filler]
+  if positions.size and int(positions[-1]) >= size:
+    raise ValueError(
+      f'Damaged gap stream: position {positions[-1]} of {size} places.'
+    )
+  return positions
+
+
+def _distances(positions):
+  return np.diff(np.asarray(positions, np.int64), prepend=-1) - 1
+
+
+def _estimate(distances, counts, p, coder):
+  """Size of the fields of `p` bits, in units of the coder's choice."""
+  fillers = int((distances >> p) @ counts)
+  fields = np.bincount(distances & ((1 << p) - 1), counts, (1 << p) + 1)
+  fields[1 << p] = fillers
+  letters = np.flatnonzero(fields)
+  if coder == 'raw' or not letters.size:
+    return fields.sum() * (p + (fillers > 0))
+  return ans.estimate(letters, fields[letters].astype(np.int64))

@@ -1,0 +1,221 @@
+"""Streams of unsigned symbols, each under the coder that makes it smallest.
+
+A record is one byte (the coder; for `raw` the width too) and what the coder
+wrote. How many symbols it holds is known to the caller. A record of `b` bytes
+never holds more than `65536 * (b + 1)` symbols: longer ones are padded, so that
+a reader can refuse a count that lies before it allocates anything.
+"""
+
+import types
+
+import numpy as np
+import zstandard
+from jaxtyping import Integer
+
+from jcompress.code import ans, bits, huffman, wire
+
+CODERS = ('raw', 'huffman', 'zstd', 'ans')
+SYMBOLS_A_BYTE = 1 << 16
+_CONSTANT, _RAW, _HUFFMAN, _ZSTD, _ANS, _ZSTD_HUFFMAN = range(6)
+_NAMES = {'raw': _RAW, 'huffman': _HUFFMAN, 'zstd': _ZSTD, 'ans': _ANS}
+_HUFFMAN_ONLY = types.MappingProxyType(
+  dict(
+    strategy=zstandard.STRATEGY_FAST,
+    min_match=7,
+    hash_log=6,
+    window_log=17,
+    chain_log=6,
+    search_log=1,
+    target_length=0,
+  )
+)
+_SLACK = 16
+_SLICE = 1 << 16
+
+
+def check_coder(coder: str) -> None:
+  if coder != 'auto' and coder not in CODERS:
+    raise ValueError(
+      f'Unknown coder {coder!r}: it must be one of {("auto", *CODERS)}.'
+    )
+
+
+def check_count(n: int, size: int, what: str) -> None:
+  """Refuses more symbols than a record of `size` bytes may hold."""
+  if n > SYMBOLS_A_BYTE * (size + 1):
+    raise ValueError(f'Damaged {what}: {n} symbols in {size} bytes.')
+
+
+def encode_stream(
+  symbols: Integer[np.ndarray, ' n'], coder: str = 'auto'
+) -> bytes:
+  """Writes a stream, its table included.
+
+  Args:
+    symbols: each in `0 .. 2^32 - 1`.
+    coder: 'raw', 'huffman', 'zstd', 'ans', or 'auto': the smallest of them. A
+      stream of one letter, and an empty one, is written as such under each of
+      them; one with more letters than 'huffman' (2,048, spread over 4,096
+      values) or 'ans' (65,536) can hold is written raw.
+
+  Raises:
+    ValueError: an unknown coder, or a symbol out of range.
+  """
+  check_coder(coder)
+  letters, counts = histogram(symbols)
+  if len(letters) < 2:
+    head = bytes([_CONSTANT]) + wire.varint(int(letters.sum()))
+    return head + b'\0' * (-(-symbols.size // SYMBOLS_A_BYTE) - len(head) - 1)
+  width = bits.width(int(letters[-1]))
+  if coder == 'zstd':
+    kinds = (_ZSTD, _ZSTD_HUFFMAN)
+    both = [_encode(symbols, letters, counts, k) for k in kinds]
+    return min((r for r in both if r is not None), key=len)
+  if coder != 'auto':
+    record = _encode(symbols, letters, counts, _NAMES[coder])
+    return record or _encode(symbols, letters, counts, _RAW)
+  sizes: dict[int, float] = {_RAW: 1 + bits.packed_size(symbols.size, width)}
+  if ans.fits(letters):
+    sizes[_ANS] = 1 + ans.estimate(letters, counts)
+  if huffman.fits(letters):
+    sizes[_HUFFMAN] = 1 + huffman.estimate(letters, counts)
+  best = _encode(symbols, letters, counts, _ZSTD)
+  for kind in (_ANS, _HUFFMAN, _RAW):
+    if kind in sizes and (best is None or sizes[kind] - _SLACK < len(best)):
+      record = _encode(symbols, letters, counts, kind)
+      best = min((r for r in (record, best) if r is not None), key=len)
+  return best
+
+
+def decode_stream(record: bytes, n: int) -> Integer[np.ndarray, ' n']:
+  """Reads `n` symbols, as uint8 or uint32.
+
+  Raises:
+    ValueError: the record is damaged, or does not hold `n` symbols.
+  """
+  check_count(n, len(record), 'stream')
+  reader = wire.Reader(record, 'stream')
+  kind = reader.byte()
+  kind, width = kind & 7, (kind >> 3) + 1
+  if kind == _CONSTANT:
+    value = reader.varint()
+    if value > 0xFFFFFFFF or reader.rest().strip(b'\0'):
+      raise ValueError('Damaged stream: not a constant.')
+    return np.full(n, value, np.uint8 if value < 256 else np.uint32)
+  if kind == _RAW:
+    out = bits.unpack(reader.rest(), n, width)
+    return out.astype(np.uint8) if width <= 8 else out
+  if kind == _HUFFMAN:
+    return huffman.decode(reader.rest(), n)
+  if kind == _ZSTD:
+    size = (width + 7) // 8
+    data = inflate(reader.rest(), n * size, 'stream')
+    return from_planes(np.frombuffer(data, np.uint8).reshape(size, n))
+  if kind == _ANS:
+    return ans.decode(reader.rest(), n)
+  raise ValueError(f'Unknown coder {kind} in a stream: a newer file?')
+
+
+def histogram(
+  symbols: Integer[np.ndarray, ' n'],
+) -> tuple[Integer[np.ndarray, ' k'], Integer[np.ndarray, ' k']]:
+  """Letters that occur, increasing, and how often each does."""
+  if not symbols.size:
+    return np.zeros(0, np.int64), np.zeros(0, np.int64)
+  low, high = int(symbols.min()), int(symbols.max())
+  if low < 0 or high > 0xFFFFFFFF:
+    raise ValueError(
+      f'Symbols in {low} .. {high}: they must be in 0 .. 2^32 - 1.'
+    )
+  if high >= max(1 << 16, 4 * symbols.size):
+    letters, counts = np.unique(symbols, return_counts=True)
+    return letters.astype(np.int64), counts
+  counts = np.zeros(high + 1, np.int64)
+  for i in range(0, symbols.size, 1 << 20):
+    part = symbols[i : i + (1 << 20)]
+    counts += np.bincount(part, minlength=high + 1)
+  letters = np.flatnonzero(counts)
+  return letters, counts[letters]
+
+
+def deflate(data: bytes, repeats: bool = True) -> bytes:
+  """One zstd frame.
+
+  Args:
+    data: any bytes.
+    repeats: looks for repetitions, at a level that falls with the length to
+      stay quick; without, only the Huffman coder inside zstd works.
+  """
+  level = 19 if len(data) < 1 << 16 else 9 if len(data) < 1 << 20 else 3
+  parameters = zstandard.ZstdCompressionParameters.from_level(
+    level,
+    source_size=len(data),
+    write_content_size=0,
+    write_checksum=0,
+    format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+    **({} if repeats else _HUFFMAN_ONLY),
+  )
+  return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
+
+
+def inflate(data: bytes, size: int, what: str) -> bytes:
+  """Reads a frame of exactly `size` bytes.
+
+  Raises:
+    ValueError: it is damaged, or has another length.
+  """
+  check_count(size, len(data), what)
+  frame = zstandard.ZstdDecompressor(
+    max_window_size=1 << 27, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+  ).decompressobj()
+  parts, total = [], 0
+  try:
+    for i in range(0, len(data), _SLICE):
+      parts.append(frame.decompress(data[i : i + _SLICE]))
+      total += len(parts[-1])
+      if total > size:
+        break
+  except zstandard.ZstdError as e:
+    raise ValueError(f'Damaged {what}: {e}.') from e
+  if total != size or not frame.eof or frame.unused_data:
+    raise ValueError(f'Damaged {what}: not one frame of {size} bytes.')
+  return b''.join(parts)
+
+
+def to_planes(
+  symbols: Integer[np.ndarray, ' n'], size: int
+) -> Integer[np.ndarray, 'size n']:
+  """The bytes of each symbol, plane by plane, low ones first."""
+  wide = np.ascontiguousarray(symbols.astype('<u4')).view(np.uint8)
+  return np.ascontiguousarray(wide.reshape(-1, 4).T[:size])
+
+
+def from_planes(
+  planes: Integer[np.ndarray, 'size n'],
+) -> Integer[np.ndarray, ' n']:
+  """Inverts `to_planes`."""
+  if len(planes) == 1:
+    return planes[0]
+  out = np.zeros((planes.shape[1], 4), np.uint8)
+  out[:, : len(planes)] = planes.T
+  return out.view('<u4')[:, 0].astype(np.uint32)
+
+
+def _encode(symbols, letters, counts, kind):
+  """The record under one coder; `None` where it cannot hold the stream."""
+  width = bits.width(int(letters[-1]))
+  head = bytes([kind | (width - 1) << 3])
+  if kind == _RAW:
+    return head + bits.pack(symbols, width)
+  if kind in (_ZSTD, _ZSTD_HUFFMAN):
+    head = bytes([_ZSTD | (width - 1) << 3])
+    planes = to_planes(symbols, (width + 7) // 8).tobytes()
+    record = head + deflate(planes, kind == _ZSTD)
+    holds = symbols.size <= SYMBOLS_A_BYTE * len(record)
+    return record if holds else None
+  coder = huffman if kind == _HUFFMAN else ans
+  if not coder.fits(letters):
+    return None
+  record = bytes([kind]) + coder.encode(symbols, letters, counts)
+  short = -(-symbols.size // SYMBOLS_A_BYTE) - len(record)
+  return record + b'\0' * short if kind == _ANS else record

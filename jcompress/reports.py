@@ -1,0 +1,194 @@
+"""What an encoded tree costs, leaf by leaf: one table for people and programs."""
+
+import dataclasses
+import io
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from jcompress import encoded, tree
+from jcompress.code import container
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One leaf, or a sum of them. Every number is measured, none asked for.
+
+  Attributes:
+    path: of the leaf.
+    kind: of the encoded leaf, such as `Codebook`.
+    shape: of the array it decodes to.
+    parameters: entries of that array; 0 for a leaf tied to an earlier one.
+    nonzeros: entries that are not zero after decoding.
+    dense_bytes: of the entries as float32.
+    entropy_bits: values at their width and codes at their order-0 entropy. A
+      coder that knows more than frequencies can go below it.
+    file_bytes: of this leaf in the file.
+  """
+
+  path: str
+  kind: str
+  shape: tuple[int, ...]
+  parameters: int
+  nonzeros: int
+  dense_bytes: int
+  entropy_bits: float
+  file_bytes: int
+
+  @property
+  def bits_per_weight(self) -> float:
+    return 8 * self.file_bytes / self.parameters if self.parameters else 0.0
+
+  @property
+  def entropy_per_weight(self) -> float:
+    return self.entropy_bits / self.parameters if self.parameters else 0.0
+
+  @property
+  def ratio(self) -> float:
+    """Bytes as float32 over bytes in the file."""
+    return self.dense_bytes / self.file_bytes if self.file_bytes else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """Size report of an encoded tree.
+
+  Attributes:
+    rows: one a leaf, in the order of the tree.
+    overhead: bytes of the file that belong to no leaf.
+    total: the sum, with the overhead in `file_bytes`: the length of the file.
+  """
+
+  rows: tuple[Row, ...]
+  overhead: int
+
+  @property
+  def total(self) -> Row:
+    add = lambda name: sum(getattr(r, name) for r in self.rows)
+    return Row(
+      'total',
+      '',
+      (),
+      add('parameters'),
+      add('nonzeros'),
+      add('dense_bytes'),
+      float(add('entropy_bits')),
+      add('file_bytes') + self.overhead,
+    )
+
+  def to_dict(self) -> dict[str, Any]:
+    """The report as plain numbers, ready for JSON."""
+    full = lambda r: (
+      dataclasses.asdict(r)
+      | {
+        'shape': list(r.shape),
+        'bits_per_weight': r.bits_per_weight,
+        'entropy_per_weight': r.entropy_per_weight,
+        'ratio': r.ratio,
+      }
+    )
+    return {
+      'rows': [full(r) for r in self.rows],
+      'overhead': self.overhead,
+      'total': full(self.total),
+    }
+
+  def table(self) -> Table:
+    """The report as a table for a terminal."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for i, title in enumerate(COLUMNS):
+      justify: Any = 'left' if i < 2 else 'right'
+      table.add_column(title, justify=justify, no_wrap=True)
+    for cells in self.cells()[:-1]:
+      table.add_row(*cells)
+    table.add_section()
+    table.add_row(*self.cells()[-1], style='bold')
+    return table
+
+  def cells(self) -> list[list[str]]:
+    """The text of the table under `COLUMNS`, the total last."""
+    rest = ['header', '', '', '', '', '', '', f'{self.overhead:,}', '']
+    return [*map(_cells, self.rows), rest, _cells(self.total)]
+
+  def __str__(self) -> str:
+    console = Console(width=WIDTH, file=io.StringIO(), record=True)
+    console.print(self.table())
+    return console.export_text()
+
+
+COLUMNS = (
+  'layer',
+  'shape',
+  'parameters',
+  'nonzeros',
+  'density',
+  'bits/weight',
+  'entropy',
+  'bytes',
+  'ratio',
+)
+WIDTH = 100
+
+
+def report(source: Any) -> Report:
+  """Reports what an encoded tree costs in a file.
+
+  Args:
+    source: an encoded tree, an `Artifact`, or the bytes of a file.
+
+  Raises:
+    ValueError: params that were not encoded, or bytes that are not a file.
+  """
+  if isinstance(source, bytes):
+    data, source = source, container.unpack(source).tree
+  else:
+    if isinstance(source, container.Artifact):
+      source = source.tree
+    encoded.bits(source)  # refuses what is not an encoded tree
+    data = container.pack(source)
+  sizes = container.sizes(data)
+  leaves = jax.tree.leaves(source, is_leaf=encoded.is_encoded)
+  names = tree.paths(source, is_leaf=encoded.is_encoded)
+  rows = [
+    _row(name, leaf, sizes.leaves[name])
+    for name, leaf in zip(names, leaves, strict=True)
+  ]
+  return Report(tuple(rows), sizes.overhead)
+
+
+def _row(path, leaf, file_bytes):
+  values = tree.to_host(leaf.decode())
+  tied = file_bytes == 0
+  return Row(
+    path,
+    type(leaf).__name__,
+    values.shape,
+    0 if tied else values.size,
+    0 if tied else int(np.count_nonzero(values)),
+    0 if tied else 4 * values.size,
+    0.0 if tied else float(leaf.bits()),
+    file_bytes,
+  )
+
+
+def _cells(r):
+  return [
+    r.path,
+    'x'.join(map(str, r.shape)),
+    f'{r.parameters:,}',
+    f'{r.nonzeros:,}',
+    _percent(r.nonzeros, r.parameters),
+    f'{r.bits_per_weight:.2f}',
+    f'{r.entropy_per_weight:.2f}',
+    f'{r.file_bytes:,}',
+    f'{r.ratio:.1f}x' if math.isfinite(r.ratio) else '',
+  ]
+
+
+def _percent(part, whole):
+  return f'{100 * part / whole:.1f} %' if whole else '-'

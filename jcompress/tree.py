@@ -1,0 +1,133 @@
+"""Trees of parameters: leaf paths, splitting by pattern, checks.
+
+Linen dicts, nnx states and plain nested containers give the same paths:
+`fc1/kernel`. A tree split in two keeps its structure in both halves, with
+`None` where the leaf went to the other half.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Tree = Any
+
+KERNELS = r'.*/kernel'
+
+
+def is_none(x: Any) -> bool:
+  return x is None
+
+
+def path_string(path: tuple[Any, ...]) -> str:
+  """Writes a JAX key path as `fc1/kernel`.
+
+  An nnx state wraps each array in a variable whose path ends in `value`; that
+  last part is dropped, so that one pattern serves linen and nnx.
+  """
+  parts = [
+    getattr(k, 'key', getattr(k, 'name', getattr(k, 'idx', k))) for k in path
+  ]
+  is_variable = (
+    len(path) > 1
+    and isinstance(path[-1], jax.tree_util.GetAttrKey)
+    and path[-1].name == 'value'
+  )
+  return '/'.join(str(p) for p in (parts[:-1] if is_variable else parts))
+
+
+def paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None):
+  """Lists the leaf paths of a tree, in the order of its leaves."""
+  leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)
+  return [path_string(p) for p, _ in leaves]
+
+
+def split_all(patterns: Sequence[str], tree: Tree) -> tuple[list[Tree], Tree]:
+  """Gives each leaf to the first pattern that matches its whole path.
+
+  Args:
+    patterns: regular expressions.
+    tree: any pytree.
+
+  Returns:
+    One tree a pattern, and the tree of the leaves that no pattern matched; all
+    with the structure of `tree` and `None` in place of the other leaves.
+
+  Raises:
+    ValueError: a pattern matches no leaf, or only leaves that an earlier
+      pattern took.
+  """
+  names = paths(tree)
+  leaves, treedef = jax.tree.flatten(tree)
+  owners = [
+    next((i for i, p in enumerate(patterns) if re.fullmatch(p, name)), None)
+    for name in names
+  ]
+  for i, pattern in enumerate(patterns):
+    if i in owners:
+      continue
+    taken = [name for name in names if re.fullmatch(pattern, name)]
+    if taken:
+      raise ValueError(
+        f'Pattern {pattern!r} matches only leaves that an earlier pattern of '
+        f'{list(patterns)} took: {", ".join(taken)}. Put it before that one.'
+      )
+    raise ValueError(
+      f'Pattern {pattern!r} matches no leaf of: {", ".join(names)}.'
+    )
+  part = lambda i: treedef.unflatten(
+    x if owner == i else None for x, owner in zip(leaves, owners, strict=True)
+  )
+  return [part(i) for i in range(len(patterns))], part(None)
+
+
+def split(pattern: str, tree: Tree) -> tuple[Tree, Tree]:
+  """Splits a tree into the leaves whose whole path matches, and the rest."""
+  (chosen,), rest = split_all([pattern], tree)
+  return chosen, rest
+
+
+def join(*parts: Tree, is_leaf: Callable[[Any], bool] = is_none) -> Tree:
+  """Puts the parts of a split tree together again.
+
+  Args:
+    *parts: trees of one structure; at each leaf at most one is not `None`.
+    is_leaf: what counts as a leaf beside `None`.
+  """
+  first = lambda *xs: next((x for x in xs if x is not None), None)
+  stop = lambda x: x is None or is_leaf(x)
+  return jax.tree.map(first, *parts, is_leaf=stop)
+
+
+def to_host(x: jax.typing.ArrayLike) -> np.ndarray:
+  """Copies one array, sharded over this or other processes, to NumPy."""
+  if isinstance(x, jax.Array) and not x.is_fully_addressable:
+    from jax.experimental import multihost_utils
+
+    x = multihost_utils.process_allgather(x, tiled=True)
+  return np.asarray(x)
+
+
+def require_finite(tree: Tree, when: str) -> None:
+  """Raises a `ValueError` that names the leaves with NaN or inf.
+
+  Does nothing while tracing: the values are not there to be looked at.
+  """
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  floats = [
+    (p, x)
+    for p, x in leaves
+    if hasattr(x, 'dtype') and jnp.issubdtype(x.dtype, jnp.floating)
+  ]
+  if any(isinstance(x, jax.core.Tracer) for _, x in floats):
+    return
+  with jax.ensure_compile_time_eval():
+    bad = [path_string(p) for p, x in floats if not jnp.isfinite(x).all()]
+  if bad:
+    raise ValueError(
+      f'NaN or inf in {", ".join(bad)} at {when}. Look at the training run '
+      'that produced these weights (learning rate, loss scale) first.'
+    )

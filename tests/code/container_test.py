@@ -1,0 +1,173 @@
+"""Tests of the file."""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jcompress import encoded
+from jcompress.code import container
+
+
+def _leaf(seed):
+  rng = np.random.default_rng(seed)
+  shape = tuple(rng.integers(0, 6, rng.integers(0, 4)))
+  kind = seed % 4
+  values = jnp.asarray(rng.normal(size=shape), jnp.float32)
+  if kind == 0:
+    return encoded.Dense(values)
+  if kind == 1:
+    return encoded.Signs(jnp.asarray(rng.random(shape) < 0.5), jnp.float32(0.1))
+  if kind == 2:
+    return encoded.Sparse(values, jnp.asarray(rng.random(shape) < 0.2))
+  codes = jnp.asarray(rng.integers(0, 4, shape), jnp.uint8)
+  return encoded.Codebook(jnp.arange(4.0), codes)
+
+
+TREES = st.recursive(
+  st.none() | st.integers(0, 10**6).map(_leaf),
+  lambda x: (
+    st.lists(x, max_size=3)
+    | st.lists(x, max_size=3).map(tuple)
+    | st.dictionaries(st.text('ab/é', max_size=3), x, max_size=3)
+    | st.dictionaries(st.integers(-5, 300), x, max_size=2)
+  ),
+  max_leaves=6,
+)
+
+
+def _net(seed=0):
+  rng = np.random.default_rng(seed)
+  tree = {}
+  for i, (m, n) in enumerate([(784, 300), (300, 100), (100, 10)]):
+    codes = np.clip(np.round(rng.laplace(0, 3, (m, n))) + 16, 1, 31)
+    codes = np.where(rng.random((m, n)) < 0.08, codes, 0).astype(np.uint8)
+    centers = np.append(0, np.linspace(-0.3, 0.3, 31)).astype(np.float32)
+    bias = rng.normal(size=n).astype(np.float32)
+    tree[f'fc{i + 1}'] = {
+      'kernel': encoded.Codebook(jnp.asarray(centers), jnp.asarray(codes)),
+      'bias': encoded.Dense(jnp.asarray(bias)),
+    }
+  return tree
+
+
+def _same(a, b):
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+    x, y = np.asarray(x), np.asarray(y)
+    assert x.dtype == y.dtype and x.shape == y.shape
+    assert x.tobytes() == y.tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(TREES, st.sampled_from(['auto', 'raw', 'huffman', 'zstd', 'ans']))
+def test_round_trip(tree, coder):
+  data = container.pack(tree, coder=coder)
+  back = container.unpack(data)
+  assert back.metadata == {}
+  _same(encoded.decode(back.tree), encoded.decode(tree))
+  assert container.pack(tree, coder=coder) == data
+  assert container.pack(back.tree, coder=coder) == data
+  sizes = container.sizes(data)
+  assert sum(sizes.leaves.values()) + sizes.overhead == len(data)
+
+
+def test_a_small_net_is_near_its_entropy():
+  tree = _net()
+  data = container.pack(tree)
+  assert container.sizes(data).overhead < 130
+  assert len(data) < 1.005 * encoded.bits(tree) / 8
+  _same(container.unpack(data).tree, tree)
+  for coder in ('raw', 'huffman', 'zstd', 'ans'):
+    other = container.pack(tree, coder=coder)
+    assert len(data) <= len(other)
+    _same(container.unpack(other).tree, tree)
+
+
+def test_an_empty_tree_is_a_few_bytes():
+  assert len(container.pack({})) < 30
+  assert container.unpack(container.pack({})) == ({}, {})
+
+
+def test_arrays_come_back_dense():
+  back = container.unpack(
+    container.pack({'a': np.arange(3.0, dtype=np.float32)})
+  ).tree
+  assert isinstance(back['a'], encoded.Dense)
+  assert back['a'].values.dtype == np.float32
+
+
+def test_metadata():
+  metadata = {'a': [1, 2.5, None, {'b': True, 3: b'x'}], 'é': 'ü'}
+  data = container.pack({}, metadata=metadata)
+  assert container.unpack(data).metadata == metadata
+  for bad in ({'a': np.float32(1)}, {'a': (1,)}, [1], {'a': object()}):
+    with pytest.raises(ValueError, match='metadata'):
+      container.pack({}, metadata=bad)
+
+
+def test_tied_leaves_are_stored_once_and_come_back_as_one():
+  leaf = encoded.Dense(jnp.asarray(np.random.default_rng(0).normal(size=500)))
+  copy = encoded.Dense(jnp.array(leaf.values))
+  one = container.pack({'a': leaf})
+  data = container.pack({'a': leaf, 'b': leaf, 'c': copy})
+  assert len(data) < len(one) + 12
+  tree = container.unpack(data).tree
+  assert tree['a'] is tree['b'] is tree['c']
+  sizes = container.sizes(data)
+  assert sizes.leaves['a'] > 0 == sizes.leaves['b'] == sizes.leaves['c']
+
+
+def test_equal_bytes_of_other_kinds_are_not_tied():
+  x = jnp.zeros((2, 2))
+  tree = {'a': encoded.Dense(x), 'b': encoded.Dense(x.astype(jnp.int32))}
+  _same(container.unpack(container.pack(tree)).tree, tree)
+
+
+def test_nan_names_its_leaf():
+  tree = {'fc1': {'bias': encoded.Dense(jnp.array([1.0, jnp.nan]))}}
+  with pytest.raises(ValueError, match='fc1/bias has NaN'):
+    container.pack(tree)
+
+
+def test_unknown_coder():
+  with pytest.raises(ValueError, match="'lzma'"):
+    container.pack({}, coder='lzma')
+
+
+def test_save_and_load(tmp_path):
+  path = tmp_path / 'net.jcz'
+  size = container.save(path, _net(), metadata={'step': 3})
+  assert size == os.path.getsize(path)
+  artifact = container.load(path)
+  assert artifact.metadata == {'step': 3}
+  _same(artifact.tree, _net())
+  assert os.listdir(tmp_path) == ['net.jcz']
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(
+  tmp_path, monkeypatch
+):
+  path = tmp_path / 'net.jcz'
+  container.save(path, {'a': jnp.ones(2)})
+  before = path.read_bytes()
+
+  def fail(*_):
+    raise OSError('disk full')
+
+  monkeypatch.setattr(os, 'replace', fail)
+  with pytest.raises(OSError, match='disk full'):
+    container.save(path, {'a': jnp.zeros(2)})
+  assert path.read_bytes() == before
+  assert os.listdir(tmp_path) == ['net.jcz']
+
+
+def test_a_long_stream_is_within_a_percent_of_its_entropy():
+  rng = np.random.default_rng(0)
+  codes = np.clip(np.round(rng.laplace(0, 2, (400, 500))) + 16, 0, 31)
+  leaf = encoded.Codebook(jnp.arange(32.0), jnp.asarray(codes, jnp.uint8))
+  assert len(container.pack({'w': leaf})) < 1.01 * leaf.bits() / 8

@@ -1,0 +1,186 @@
+"""Tests of the layouts of the leaves."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jcompress import encoded
+from jcompress.code import layouts, wire
+
+
+def _back(leaf, coder='auto'):
+  record = layouts.encode(leaf, coder, 'w')
+  return layouts.decode(record, type(leaf).__name__)
+
+
+def _same(a, b):
+  a, b = np.asarray(a.decode()), np.asarray(b.decode())
+  assert a.dtype == b.dtype and a.shape == b.shape
+  assert a.tobytes() == b.tobytes()
+
+
+def _sparse(shape, density, dtype=jnp.float32, seed=0):
+  rng = np.random.default_rng(seed)
+  values = jnp.asarray(rng.normal(size=shape), dtype)
+  return encoded.Sparse(values, jnp.asarray(rng.random(shape) < density))
+
+
+def _codebook(shape, zeros, zero=0, k=17, dtype=np.uint8, seed=0):
+  rng = np.random.default_rng(seed)
+  codes = rng.integers(0, k, shape)
+  codes = np.where(rng.random(shape) < zeros, zero, codes).astype(dtype)
+  centers = np.linspace(-1, 1, k, dtype=np.float32)
+  centers[zero] = 0
+  return encoded.Codebook(jnp.asarray(centers), jnp.asarray(codes))
+
+
+@pytest.mark.parametrize('shape', [(), (0,), (1,), (40, 30), (3, 3, 4, 5)])
+@pytest.mark.parametrize('density', [0, 0.1, 0.9, 1])
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_sparse(shape, density, dtype):
+  leaf = _sparse(shape, density, dtype)
+  back = _back(leaf)
+  _same(back, leaf)
+  np.testing.assert_array_equal(back.mask, leaf.mask)
+  assert not np.asarray(back.values)[~np.asarray(back.mask)].any()
+
+
+def test_what_stands_outside_a_mask_is_not_shipped():
+  mask = jnp.eye(50, dtype=bool)
+  one = encoded.Sparse(jnp.ones((50, 50)), mask)
+  two = encoded.Sparse(jnp.where(mask, 1.0, jnp.nan), mask)
+  assert layouts.encode(one, 'auto', 'w') == layouts.encode(two, 'auto', 'w')
+  assert len(layouts.encode(one, 'auto', 'w')) < 60
+
+
+@pytest.mark.parametrize('shape', [(), (0,), (1,), (40, 30), (3, 3, 4, 5)])
+@pytest.mark.parametrize('zeros', [0, 0.5, 0.95, 1])
+@pytest.mark.parametrize('zero', [0, 8, 16])
+@pytest.mark.parametrize('coder', ['auto', 'raw', 'huffman', 'zstd', 'ans'])
+def test_codebook(shape, zeros, zero, coder):
+  leaf = _codebook(shape, zeros, zero)
+  back = _back(leaf, coder)
+  _same(back, leaf)
+  np.testing.assert_array_equal(back.codes, leaf.codes)
+  np.testing.assert_array_equal(back.centers, leaf.centers)
+  assert back.codes.dtype == leaf.codes.dtype
+
+
+@pytest.mark.parametrize('dtype', [np.int8, np.uint16, np.int32, np.uint32])
+def test_codes_keep_their_dtype(dtype):
+  assert _back(_codebook((9, 9), 0.6, dtype=dtype)).codes.dtype == dtype
+
+
+def test_structured_zeros_are_cheaper_than_a_stream_of_codes():
+  rng = np.random.default_rng(0)
+  kept = rng.random((400, 100)) < rng.random((400, 1)) ** 6
+  codes = np.where(kept, rng.integers(1, 16, kept.shape), 0)
+  leaf = encoded.Codebook(jnp.arange(16.0), jnp.asarray(codes, jnp.uint8))
+  size = len(layouts.encode(leaf, 'auto', 'w'))
+  assert size < 0.93 * leaf.bits() / 8
+
+
+@pytest.mark.parametrize('code', [-1, 4, 100])
+def test_codes_out_of_their_codebook_are_refused(code):
+  leaf = encoded.Codebook(jnp.zeros(4), jnp.array([0, code], jnp.int8))
+  with pytest.raises(ValueError, match='w has codes in'):
+    layouts.encode(leaf, 'auto', 'w')
+
+
+def test_other_kinds_go_field_by_field():
+  _same(*[encoded.Dense(jnp.arange(6.0).reshape(2, 3))] * 2)
+  for leaf in (
+    encoded.Dense(jnp.arange(6, dtype=jnp.int32)),
+    encoded.Signs(jnp.eye(7) > 0, jnp.float32(0.5)),
+    encoded.LowRank(jnp.ones((6, 2)), jnp.ones((2, 4)), (2, 3, 4)),
+    encoded.LowRank(jnp.zeros((3000, 1)), jnp.zeros((1, 3000)), (3000, 3000)),
+  ):
+    back = _back(leaf)
+    _same(back, leaf)
+    assert jax.tree.structure(back) == jax.tree.structure(leaf)
+
+
+@encoded.leaf
+class Scaled(encoded.Encoded):
+  """A kind that this library does not know."""
+
+  values: jax.Array
+  scale: jax.Array | None
+  name: str = encoded.static()
+  options: tuple = encoded.static()
+  dtype: np.dtype = encoded.static()
+
+  def decode(self):
+    scale = 1 if self.scale is None else self.scale
+    return (self.values * scale).astype(self.dtype)
+
+
+def test_kinds_added_later_need_nothing():
+  options = (1, (2.5, None, True), b'x', 2**40)
+  dtype = jnp.dtype('bfloat16')
+  for scale in (None, jnp.float32(2)):
+    leaf = Scaled(jnp.arange(3.0), scale, 'näme', options, dtype)
+    back = _back(leaf)
+    _same(back, leaf)
+    assert (back.name, back.options, back.dtype) == ('näme', options, dtype)
+
+
+def test_static_fields_must_be_plain():
+  leaf = Scaled(jnp.arange(3.0), None, 'a', (len,), np.dtype('float32'))
+  with pytest.raises(ValueError, match='w.options is a static field'):
+    layouts.encode(leaf, 'auto', 'w')
+
+
+def test_fields_must_be_arrays():
+  with pytest.raises(ValueError, match='w is of type str'):
+    layouts.encode(encoded.Dense('text'), 'auto', 'w')
+  with pytest.raises(ValueError, match='key_data'):
+    layouts.encode(encoded.Dense(jax.random.key(0)), 'auto', 'w')
+  with pytest.raises(ValueError, match='w.scale has NaN'):
+    bad = encoded.Signs(jnp.ones(2) > 0, jnp.float32(jnp.nan))
+    layouts.encode(bad, 'auto', 'w')
+  with pytest.raises(ValueError, match='outside jit'):
+    jax.jit(lambda x: layouts.encode(encoded.Dense(x), 'auto', 'w'))(1.0)
+
+
+def test_a_leaf_that_does_not_decode_is_refused_on_both_sides():
+  good = encoded.LowRank(jnp.ones((6, 2)), jnp.ones((2, 4)), (24,))
+  with pytest.raises(ValueError, match='does not decode'):
+    bad = dataclasses.replace(good, shape=(25,))
+    layouts.encode(bad, 'auto', 'w')
+  record = layouts.encode(good, 'auto', 'w')
+  assert record.count(bytes([24])) == 1
+  with pytest.raises(ValueError, match='does not decode'):
+    layouts.decode(record.replace(bytes([24]), bytes([25])), 'LowRank')
+
+
+def test_damage():
+  record = layouts.encode(_sparse((9, 9), 0.3), 'auto', 'w')
+  with pytest.raises(ValueError, match='Unknown kind of leaf'):
+    layouts.decode(record, 'Nothing')
+  with pytest.raises(ValueError, match='Unknown layout'):
+    layouts.decode(record, 'Codebook')
+  with pytest.raises(ValueError, match='Unknown kind of leaf'):
+    layouts.decode(record, 'Encoded')
+  # Both bytes of the shape are 9.
+  for shape in ((8, 9), (9, 10), (1 << 30, 1 << 30)):
+    lie = record[:3] + b''.join(wire.varint(n) for n in shape) + record[5:]
+    with pytest.raises(ValueError):
+      layouts.decode(lie, 'Sparse')
+
+
+def test_a_code_beyond_its_codebook_in_a_file_is_refused():
+  for zeros in (0.0, 0.8):
+    leaf = _codebook((60, 60), zeros)
+    record = layouts.encode(leaf, 'auto', 'w')
+    short = encoded.Codebook(leaf.centers[:9], leaf.codes % 9)
+    other = layouts.encode(short, 'auto', 'w')
+    reader = wire.Reader(record[1:], 'test')
+    reader.prefixed()
+    small = wire.Reader(other[1:], 'test')
+    centers = wire.prefixed(small.prefixed())
+    with pytest.raises(ValueError, match='code 16 of 9 centers'):
+      layouts.decode(record[:1] + centers + reader.rest(), 'Codebook')

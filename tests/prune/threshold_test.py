@@ -1,0 +1,69 @@
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+from jcompress.prune.threshold import kth_largest, largest_mask
+
+scores = st.lists(
+  st.one_of(
+    st.sampled_from([0.0, 0.5, 1.0, 1.5]),
+    st.floats(0, 2.0**100, width=32),
+  ),
+  min_size=1,
+  max_size=40,
+)
+
+
+@given(scores, st.data())
+def test_keeps_exactly_the_largest_with_ties(values, data):
+  keep = data.draw(st.integers(0, len(values)))
+  x = np.asarray(values, np.float32)
+  got = np.asarray(largest_mask(jnp.asarray(x), keep))
+  best = np.argsort(-x, kind='stable')[:keep]
+  np.testing.assert_array_equal(np.flatnonzero(got), np.sort(best))
+
+
+@given(scores, st.data())
+def test_kth_largest_is_the_entry_of_that_rank(values, data):
+  k = data.draw(st.integers(1, len(values)))
+  x = np.asarray(values, np.float32)
+  assert kth_largest(jnp.asarray(x), k) == np.sort(x)[::-1][k - 1]
+
+
+def test_ranks_a_tree_as_one_population():
+  tree = {'a': jnp.array([3.0, 1.0]), 'b': jnp.array([[2.0], [3.0]])}
+  got = largest_mask(tree, 3)
+  np.testing.assert_array_equal(got['a'], [True, False])
+  np.testing.assert_array_equal(got['b'], [[True], [True]])
+
+
+def test_equal_scores_are_kept_from_the_front_across_leaves():
+  tree = {'a': jnp.ones(3), 'b': jnp.ones(3)}
+  got = largest_mask(tree, 4)
+  np.testing.assert_array_equal(got['a'], [True, True, True])
+  np.testing.assert_array_equal(got['b'], [True, False, False])
+
+
+def test_nothing_is_above_the_threshold_of_rank_zero():
+  assert jnp.isinf(kth_largest(jnp.ones(3), 0))
+  assert not largest_mask(jnp.ones(3), 0).any()
+
+
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float16])
+def test_half_precision_scores_rank_as_themselves(dtype):
+  x = jnp.array([1.0, 1.0078125, 0.5, 2.0], dtype)
+  np.testing.assert_array_equal(largest_mask(x, 2), [False, True, False, True])
+
+
+def test_a_subnormal_outranks_zero():
+  x = jnp.array([0.0, 1e-40, 0.0])
+  np.testing.assert_array_equal(largest_mask(x, 1), [False, True, False])
+
+
+def test_counts_are_exact_on_a_layer_under_jit_and_vmap():
+  x = jax.random.normal(jax.random.key(0), (2, 300, 100)).round(1)
+  mask = jax.jit(jax.vmap(largest_mask))(jnp.abs(x), jnp.array([1234, 29999]))
+  np.testing.assert_array_equal(mask.sum((1, 2)), [1234, 29999])

@@ -1,0 +1,81 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jcompress import tree
+
+TREE = {'a': {'kernel': 1, 'bias': 2}, 'b': [{'kernel': 3}, ()], 'c': None}
+
+
+class LinenNet(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    x = nn.BatchNorm(use_running_average=True)(nn.Conv(4, (3, 3))(x))
+    return nn.Dense(3)(x)
+
+
+class NnxNet(nnx.Module):
+  def __init__(self, rngs):
+    self.conv = nnx.Conv(2, 4, (3, 3), rngs=rngs)
+    self.norm = nnx.BatchNorm(4, rngs=rngs)
+    self.blocks = nnx.List([nnx.Linear(4, 3, rngs=rngs)])
+
+
+def test_linen_and_nnx_give_the_same_kind_of_path():
+  linen = LinenNet().init(jax.random.key(0), jnp.ones((1, 5, 5, 2)))['params']
+  kernels, _ = tree.split(tree.KERNELS, linen)
+  assert tree.paths(kernels) == ['Conv_0/kernel', 'Dense_0/kernel']
+  state = nnx.state(NnxNet(nnx.Rngs(0)), nnx.Param)
+  kernels, rest = tree.split(tree.KERNELS, state)
+  assert tree.paths(kernels) == ['blocks/0/kernel', 'conv/kernel']
+  assert 'norm/scale' in tree.paths(rest)
+
+
+def test_a_param_named_value_keeps_its_name():
+  assert tree.paths({'attention': {'value': 1}}) == ['attention/value']
+
+
+def test_split_and_join_give_the_tree_back():
+  chosen, rest = tree.split('.*kernel', TREE)
+  assert chosen == {
+    'a': {'kernel': 1, 'bias': None},
+    'b': [{'kernel': 3}, ()],
+    'c': None,
+  }
+  assert rest == {
+    'a': {'kernel': None, 'bias': 2},
+    'b': [{'kernel': None}, ()],
+    'c': None,
+  }
+  assert tree.join(chosen, rest) == TREE
+
+
+def test_the_first_pattern_that_matches_wins():
+  (a, b), rest = tree.split_all(['a/.*', '.*kernel'], TREE)
+  assert (jax.tree.leaves(a), jax.tree.leaves(b)) == ([2, 1], [3])
+  assert jax.tree.leaves(rest) == []
+
+
+def test_a_pattern_must_match_the_whole_path():
+  with pytest.raises(ValueError, match="'kernel' matches no leaf of: a/bias"):
+    tree.split('kernel', TREE)
+
+
+def test_a_pattern_whose_leaves_are_taken_is_refused():
+  with pytest.raises(ValueError, match='an earlier pattern'):
+    tree.split_all(['.*', 'a/kernel'], TREE)
+
+
+def test_require_finite_names_every_bad_leaf():
+  bad = {'a': jnp.array([1.0, np.nan]), 'b': jnp.ones(2), 'c': [-jnp.inf]}
+  bad['c'] = [jnp.array(-jnp.inf)]
+  with pytest.raises(ValueError, match='in a, c/0 at load'):
+    tree.require_finite(bad, 'load')
+  tree.require_finite({'i': jnp.arange(3), 'b': jnp.ones(2)}, 'load')
+
+
+def test_require_finite_is_silent_under_jit():
+  jax.jit(lambda x: tree.require_finite(x, 'init'))(jnp.array(jnp.nan))
