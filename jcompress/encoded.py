@@ -177,7 +177,7 @@ def bits(tree: Any) -> float:
   return sum(x.bits() for x in leaves)
 
 
-def stream_entropy(symbols: Shaped[Array, '...']) -> float:
+def stream_entropy(symbols: Shaped[Array | np.ndarray, '...']) -> float:
   """Empirical entropy of a stream times its length, in bits.
 
   >>> stream_entropy(jnp.array([0, 0, 1, 1]))

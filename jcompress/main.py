@@ -59,7 +59,10 @@ def main(arguments: Sequence[str]) -> None:
 def _train(arguments):
   values = flags.FlagValues()
   config_flags.DEFINE_config_file(
-    'config', help_string='config file', flag_values=values
+    'config',
+    help_string='config file',
+    flag_values=values,
+    sys_argv=['jcompress', *arguments],
   )
   flags.DEFINE_string('workdir', None, 'output folder', flag_values=values)
   flags.DEFINE_boolean(

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import optax
 import orbax.checkpoint as ocp
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from rich import progress
 
 from jcompress import data, models, train
@@ -108,7 +107,8 @@ def _run_stage(name, config, recipe, apply_fn, params, dataset, workdir):
         data.normalize(dataset.test_images),
         dataset.test_labels,
       )
-      metrics.write(step=steps, test_error=error)
+      if not metrics.has_error:
+        metrics.write(step=steps, test_error=error)
   return Stage(name, compressor, ts, error)
 
 
@@ -116,16 +116,16 @@ class Metrics:
   """Writes `metrics.jsonl`: one object a line, none twice after a resume."""
 
   def __init__(self, workdir: pathlib.Path, stage: str, start: int):
-    """Opens the file for a stage and drops what comes after its `start`."""
+    """Opens the file for a stage and drops what it had after `start`."""
     self.path, self.stage = workdir / 'metrics.jsonl', stage
-    records = list(read_metrics(self.path))
-    seen = [r['stage'] for r in records]
-    end = seen.index(stage) if stage in seen else len(seen)
-    kept = records[:end] + [
+    kept = [
       r
-      for r in records[end:]
-      if r['stage'] == stage and r['step'] <= start and 'test_error' not in r
+      for r in read_metrics(self.path)
+      if r['stage'] != stage or r['step'] <= start
     ]
+    self.has_error = any(
+      r['stage'] == stage and 'test_error' in r for r in kept
+    )
     self.is_writer = jax.process_index() == 0
     if self.is_writer:
       self.path.write_text(''.join(json.dumps(r) + '\n' for r in kept))
@@ -182,7 +182,7 @@ def _shardings(batch_size):
       f'batch_size is {batch_size}; it must be a multiple of the {count} '
       'devices that share it.'
     )
-  mesh = jax.make_mesh((count,), ('data',))
+  mesh = jax.make_mesh((count,), ('data',), axis_types=(AxisType.Auto,))
   spread = lambda *axes: NamedSharding(mesh, PartitionSpec(*axes))
   return spread(), spread('data')
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 Tree = Any
 
@@ -109,6 +110,14 @@ def to_host(x: jax.typing.ArrayLike) -> np.ndarray:
 
     x = multihost_utils.process_allgather(x, tiled=True)
   return np.asarray(x)
+
+
+def replicated(x: jax.Array) -> jax.Array:
+  """The same array, whole on each device of its mesh; works under `jit`."""
+  mesh = jax.typeof(x).sharding.mesh
+  if mesh.empty:
+    return x
+  return jax.sharding.reshard(x, NamedSharding(mesh, PartitionSpec()))
 
 
 def require_finite(tree: Tree, when: str) -> None:

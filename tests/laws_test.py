@@ -167,12 +167,10 @@ def test_8_identity_is_the_unit_of_chain(name):
   kernels = compressors.kernels()
   entry = compressors.table(kernels)[name]
   alone = run(entry.comp, kernels)
-  chains = [jc.chain(entry.comp, jc.identity())]
-  if entry.structural:
-    with pytest.raises(ValueError, match='Only the first'):
-      jc.chain(jc.identity(), entry.comp).init(kernels)
-  else:
-    chains.append(jc.chain(jc.identity(), entry.comp))
+  chains = (
+    jc.chain(entry.comp, jc.identity()),
+    jc.chain(jc.identity(), entry.comp),
+  )
   for chained in chains:
     got = run(chained, kernels)
     chex.assert_trees_all_equal(
@@ -180,6 +178,20 @@ def test_8_identity_is_the_unit_of_chain(name):
     )
     assert forms(chained.encode(*got[:2])) == forms(
       entry.comp.encode(*alone[:2])
+    )
+
+
+@every
+def test_8_only_the_first_of_a_chain_may_be_structural(name):
+  kernels = compressors.kernels()
+  entry = compressors.table(kernels)[name]
+  chained = jc.chain(jc.magnitude_prune(0.5), entry.comp)
+  if entry.structural:
+    with pytest.raises(ValueError, match='Only the first'):
+      chained.init(kernels)
+  else:
+    chex.assert_trees_all_equal_shapes(
+      chained.view(*run(chained, kernels)[:2]), kernels
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Num
 
 
@@ -27,7 +28,7 @@ class LeNet300100(nn.Module):
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, x: Num[Array, 'batch ...']) -> Num[Array, 'batch out']:
+  def __call__(self, x: Num[Array | np.ndarray, 'batch ...']) -> Num[Array, 'batch out']:
     """Computes logits `[batch, classes]`.
 
     Args:
@@ -61,8 +62,8 @@ class LeNet5(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Num[Array, 'batch h w channels']
-  ) -> Num[Array, 'batch out']:
+    self, x: Num[Array | np.ndarray, 'batch h w channels']
+  ) -> Num[Array | np.ndarray, 'batch ...']:
     """Computes logits `[batch, classes]`.
 
     Args:
@@ -81,9 +82,11 @@ class LeNet5(nn.Module):
 def _max_pool(x: Num[Array, 'b h w c']) -> Num[Array, 'b half_h half_w c']:
   """The maximum of each 2x2 window; odd edges are dropped.
 
-  On CPU the gradient of this reduction takes half the time of that of a window
-  reduction.
+  On CPU the gradient of these reductions takes half the time of that of a
+  window reduction.
   """
   b, h, w, c = x.shape
   x = x[:, : h // 2 * 2, : w // 2 * 2]
-  return jnp.max(x.reshape(b, h // 2, 2, w // 2, 2, c), (2, 4))
+  # One axis at a time: sharding can be inferred through such reshapes.
+  x = jnp.max(x.reshape(b, h // 2, 2, w // 2 * 2, c), 2)
+  return jnp.max(x.reshape(b, h // 2, w // 2, 2, c), 3)

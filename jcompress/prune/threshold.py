@@ -1,9 +1,10 @@
-"""Exact thresholds by bisection: reductions only, so that they run in a step.
+"""Exact thresholds by counting: reductions only, so that they run in a step.
 
-A sort of a few million floats takes seconds on XLA:CPU and does not shard; 31
-passes of counting find the same threshold to the last bit.
+A sort of a few million floats takes seconds on XLA:CPU and does not shard; a
+dozen passes of counting find the same threshold to the last bit.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -61,14 +62,40 @@ def _as_ordered_int(x: Float[Array, '*shape']) -> Int[Array, '*shape']:
 
 
 def _kth_largest_code(codes, k):
-  """The largest `c` with at least `k` codes `>= c`, bit by bit from the top."""
+  """The largest `c` with at least `k` codes `>= c`.
 
-  def body(i, cut):
-    candidate = cut | jnp.left_shift(jnp.int32(1), 30 - i)
-    count = sum(jnp.sum(c >= candidate, dtype=jnp.int32) for c in codes)
-    return jnp.where(count >= k, candidate, cut)
+  Keeps `count(>= low) >= k > count(>= high)`. Two steps of interpolation in
+  three shrink the interval fast, the bisection in between halves it surely; a
+  cut that leaves exactly `k` ends the search, usually after a dozen counts.
+  """
+  count = lambda c: sum(jnp.sum(x >= c, dtype=jnp.int32) for x in codes)
 
-  return jax.lax.fori_loop(0, 31, body, jnp.zeros([], jnp.int32))
+  def is_open(bounds):
+    _, low, high, above_low, _ = bounds
+    return (high - low > 1) & (above_low != k)
+
+  def body(bounds):
+    i, low, high, above_low, above_high = bounds
+    width = high - low
+    share = (above_low - k + 0.5) / (above_low - above_high)
+    step = jnp.where(i % 3 == 0, width // 2, (share * width).astype(jnp.int32))
+    middle = low + jnp.clip(step, 1, width - 1)
+    above = count(middle)
+    enough = above >= k
+    return (
+      i + 1,
+      jnp.where(enough, middle, low),
+      jnp.where(enough, high, middle),
+      jnp.where(enough, above, above_low),
+      jnp.where(enough, above_high, above),
+    )
+
+  size = jnp.int32(sum(x.size for x in codes))
+  top = jnp.int32(jnp.iinfo(jnp.int32).max)
+  start = jnp.int32(0), jnp.int32(0), top, size, jnp.int32(0)
+  _, low, *_ = jax.lax.while_loop(is_open, body, start)
+  least = [jnp.min(x, where=x >= low, initial=top) for x in codes]
+  return functools.reduce(jnp.minimum, least, top)
 
 
 def _indices(leaves):

@@ -96,7 +96,11 @@ def look_up(
   is what differentiating the indexing gives, without its slow scatter: blocks
   of members are gathered and summed, and only the sums of blocks scattered.
   """
-  return _with_zero(centers)[state.codes]
+  # A gather from concatenated centers would branch on every weight.
+  nearest = centers.at[state.codes.astype(jnp.int32) - 1].get(
+    mode='clip', out_sharding=jax.typeof(state.codes).sharding
+  )
+  return jnp.where(state.codes == 0, jnp.zeros([], centers.dtype), nearest)
 
 
 def _look_up_forward(centers, state):
@@ -105,7 +109,7 @@ def _look_up_forward(centers, state):
 
 def _look_up_backward(residuals, grad):
   centers, (_, members, owners) = residuals
-  flat = grad.ravel().astype(jnp.float32)
+  flat = tree.replicated(grad).ravel().astype(jnp.float32)
   parts = jnp.take(flat, members, mode='fill', fill_value=0).sum(-1)
   total = jnp.zeros(centers.shape, jnp.float32)
   total = total.at[owners].add(parts, mode='promise_in_bounds')

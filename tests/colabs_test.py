@@ -1,0 +1,30 @@
+import pathlib
+
+import nbclient
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted(pathlib.Path(__file__).parents[1].glob('colabs/*.ipynb'))
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_are_short_and_stripped(path):
+  cells = nbformat.read(path, as_version=4).cells
+  assert len(cells) <= 15
+  assert not any(c.get('outputs') or c.get('execution_count') for c in cells)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_run_top_to_bottom(path, tmp_path):
+  notebook = nbformat.read(path, as_version=4)
+  resources = {'metadata': {'path': str(tmp_path)}}
+  nbclient.NotebookClient(notebook, timeout=180, resources=resources).execute()
+  printed = ''.join(
+    o.text
+    for c in notebook.cells
+    for o in c.get('outputs', [])
+    if o.get('output_type') == 'stream'
+  )
+  assert 'bytes; decoded:' in printed and 'zeros' in printed

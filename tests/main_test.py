@@ -1,0 +1,136 @@
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax.numpy as jnp
+import pytest
+
+import jcompress as jc
+from jcompress import main
+
+CONFIG = 'configs/deep_compression_lenet_300_100.py'
+ROOT = pathlib.Path(__file__).parent.parent
+SHORT = [
+  '--config.dense.epochs=1',
+  '--config.prune.epochs=2',
+  '--config.share.epochs=1',
+  '--config.checkpoint_every=5',
+]
+
+
+def train(workdir, *more):
+  main.main(['train', f'--config={ROOT / CONFIG}', f'--workdir={workdir}', *SHORT, *more])
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('run')
+  train(workdir)
+  return workdir
+
+
+def test_train_writes_everything_and_reports_what_it_decodes(finished, capsys):
+  assert {p.name for p in finished.iterdir()} == {
+    'checkpoints',
+    'metrics.jsonl',
+    'model.jcz',
+    'report.html',
+    'result.json',
+    'sizes.png',
+    'training.png',
+    'weights.png',
+  }
+  result = json.loads((finished / 'result.json').read_text())
+  assert result['file_bytes'] == (finished / 'model.jcz').stat().st_size
+  assert result['ratio'] > 40
+  assert result['config']['share']['k'] == 15
+  main.main(['evaluate', str(finished / 'model.jcz')])
+  assert f'{result["decoded_error"]:.2f} %' in capsys.readouterr().out
+
+
+def test_the_file_has_shared_values_and_zeros(finished):
+  artifact = jc.load(finished / 'model.jcz')
+  leaf = artifact.tree['fc1']['kernel']
+  assert isinstance(leaf, jc.encoded.Codebook)
+  assert len(jnp.unique(leaf.decode())) <= 16
+  assert (leaf.decode() != 0).sum() == round(0.075 * 235_200)
+
+
+def test_inspect_prints_metadata_and_the_table(finished, capsys):
+  main.main(['inspect', str(finished / 'model.jcz')])
+  out = capsys.readouterr().out
+  for word in ('model: lenet_300_100', 'fc1/kernel', '784x300', 'total'):
+    assert word in out
+
+
+@pytest.mark.slow
+def test_killed_and_restarted_the_file_is_the_same(tmp_path):
+  def start(workdir):
+    command = [sys.executable, '-m', 'jcompress.main', 'train']
+    arguments = [f'--config={CONFIG}', f'--workdir={workdir}', *SHORT]
+    return subprocess.Popen(
+      command + arguments,
+      cwd=ROOT,
+      stdout=subprocess.DEVNULL,
+      env=os.environ | {'XLA_FLAGS': ''},
+    )
+
+  assert start(tmp_path / 'whole').wait() == 0
+  metrics = tmp_path / 'killed' / 'checkpoints'
+  for stage in ('dense', 'prune'):
+    process = start(tmp_path / 'killed')
+    deadline = time.monotonic() + 60
+    while not any((metrics / stage).glob('*[05]')):
+      assert process.poll() is None and time.monotonic() < deadline
+      time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+  assert start(tmp_path / 'killed').wait() == 0
+  read = lambda name, file: (tmp_path / name / file).read_bytes()
+  assert read('killed', 'model.jcz') == read('whole', 'model.jcz')
+  assert read('killed', 'metrics.jsonl') == read('whole', 'metrics.jsonl')
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['compress'], 'no command'),
+    (['train', '--workdir=x'], 'needs --config'),
+    (['inspect'], 'expected 1 file'),
+    (['inspect', 'a', 'b'], 'expected 1 file'),
+  ],
+)
+def test_wrong_commands_say_what_is_right(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    main.main(arguments)
+
+
+def test_a_config_without_its_functions_is_refused(tmp_path):
+  path = tmp_path / 'config.py'
+  path.write_text('def get_compressor(config, stage, steps): pass\n')
+  with pytest.raises(ValueError, match='does not define get_optimizer'):
+    main.load_recipe(str(path))
+
+
+def test_a_file_without_a_model_is_not_evaluated(tmp_path):
+  jc.save(tmp_path / 'x.jcz', {'w': jnp.ones(3)}, metadata={'data': 'digits'})
+  with pytest.raises(ValueError, match='does not say its model'):
+    main.main(['evaluate', str(tmp_path / 'x.jcz')])
+
+
+def test_help_and_errors_of_the_command(tmp_path):
+  run = lambda *words: subprocess.run(
+    [sys.executable, '-m', 'jcompress.main', *words],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+  )
+  assert 'jcompress inspect FILE.jcz' in run('--help').stdout
+  (tmp_path / 'bad.jcz').write_bytes(b'not a file')
+  bad = run('inspect', str(tmp_path / 'bad.jcz'))
+  assert bad.returncode == 1 and bad.stderr.startswith('jcompress: Not a')
+  assert 'Traceback' not in bad.stderr
