@@ -78,7 +78,8 @@ class Signs(Encoded):
 
   Attributes:
     signs: bool, of the shape of the weight.
-    scale: float, of a shape that broadcasts against it; a scalar is one for all.
+    scale: float, of a shape that broadcasts against it; a scalar is one for
+      all.
   """
 
   signs: Any
@@ -96,8 +97,8 @@ class Sparse(Encoded):
   """A pruned array: `values` where `mask`, exact zeros elsewhere.
 
   Attributes:
-    values: float, of the shape of the weight; what stands outside the mask is not
-      shipped.
+    values: float, of the shape of the weight; what stands outside the mask is
+      not shipped.
     mask: bool, of the same shape.
   """
 

@@ -210,7 +210,7 @@ def _error(artifact, dataset):
 
 
 def _parse(values, arguments, wanted):
-  """Parses flags; gives the other arguments, of which there must be `wanted`."""
+  """Parses flags; gives the other arguments, `wanted` in number."""
   others = values(['jcompress', *arguments])[1:]
   if len(others) != wanted:
     raise ValueError(

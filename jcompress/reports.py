@@ -1,4 +1,4 @@
-"""What an encoded tree costs, leaf by leaf: one table for people and programs."""
+"""What an encoded tree costs, leaf by leaf, in one table."""
 
 import dataclasses
 import io

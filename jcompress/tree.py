@@ -79,8 +79,9 @@ def split_all(patterns: Sequence[str], tree: Tree) -> tuple[list[Tree], Tree]:
     raise ValueError(
       f'Pattern {pattern!r} matches no leaf of: {", ".join(names)}.'
     )
-  part = lambda i: treedef.unflatten(
-    x if owner == i else None for x, owner in zip(leaves, owners, strict=True)
+  part = lambda i: jax.tree.unflatten(
+    treedef,
+    [x if j == i else None for x, j in zip(leaves, owners, strict=True)],
   )
   return [part(i) for i in range(len(patterns))], part(None)
 

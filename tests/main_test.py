@@ -23,7 +23,15 @@ SHORT = [
 
 
 def train(workdir, *more):
-  main.main(['train', f'--config={ROOT / CONFIG}', f'--workdir={workdir}', *SHORT, *more])
+  main.main(
+    [
+      'train',
+      f'--config={ROOT / CONFIG}',
+      f'--workdir={workdir}',
+      *SHORT,
+      *more,
+    ]
+  )
 
 
 @pytest.fixture(scope='module')

@@ -13,7 +13,9 @@ TREE = {
     'kernel': encoded.Sparse(jnp.arange(400.0).reshape(20, 20) + 1, MASK),
     'bias': encoded.Dense(jnp.arange(3.0)),
   },
-  'b': encoded.Codebook(jnp.array([0.0, 2.0]), jnp.tile(jnp.array([0, 1]), 500)),
+  'b': encoded.Codebook(
+    jnp.array([0.0, 2.0]), jnp.tile(jnp.array([0, 1]), 500)
+  ),
 }
 
 

@@ -28,7 +28,9 @@ class LeNet300100(nn.Module):
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, x: Num[Array | np.ndarray, 'batch ...']) -> Num[Array, 'batch out']:
+  def __call__(
+    self, x: Num[Array | np.ndarray, 'batch ...']
+  ) -> Num[Array, 'batch out']:
     """Computes logits `[batch, classes]`.
 
     Args:

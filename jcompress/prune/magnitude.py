@@ -12,7 +12,7 @@ from jcompress.prune.threshold import largest_mask
 
 
 class PruneState(NamedTuple):
-  count: jax.Array  # calls of update so far, int32
+  calls: jax.Array  # of update so far, int32
   mask: Any  # of the params, bool: true where the weight is kept
   initial: Any  # of the params where the weights are rewound, else ()
 
@@ -75,13 +75,13 @@ def magnitude_prune(
 
   def update(w, state, grads):
     del grads
-    now = state.count % every == 0
+    now = state.calls % every == 0
     mask = jax.lax.cond(
-      now, lambda: find_mask(w, state.count), lambda: state.mask
+      now, lambda: find_mask(w, state.calls), lambda: state.mask
     )
     if rewind:
       w = jax.tree.map(lambda i, x: jnp.where(now, i, x), state.initial, w)
-    return w, PruneState(state.count + 1, mask, state.initial)
+    return w, PruneState(state.calls + 1, mask, state.initial)
 
   return checked(
     Compressor(

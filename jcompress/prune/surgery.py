@@ -8,17 +8,17 @@ import optax
 
 from jcompress.base import Compressor, leafwise
 from jcompress.ops import straight_through
-from jcompress.prune.mask import apply_mask, encode_sparse
 from jcompress.prune.magnitude import (
   kept_count,
   require_every,
   require_one_criterion,
 )
+from jcompress.prune.mask import apply_mask, encode_sparse
 from jcompress.prune.threshold import kth_largest
 
 
 class SurgeryState(NamedTuple):
-  count: jax.Array  # calls of update so far, int32
+  calls: jax.Array  # of update so far, int32
   key: jax.Array  # of the coin that decides on surgery
   live: jax.Array  # of the weight, bool: false where it was zero at init
   mask: jax.Array  # of the weight, bool: true where it is kept
@@ -85,16 +85,16 @@ def dynamic_surgery(
 
     def operate():
       size = jnp.abs(w.astype(jnp.float32))
-      t = threshold(size, state.count)
+      t = threshold(size, state.calls)
       kept = jnp.where(
         state.mask, size >= (1 - margin) * t, size > (1 + margin) * t
       )
       return kept & state.live  # eq. 3
 
-    p = probability(state.count) if callable(probability) else probability
-    now = (state.count % every == 0) & (jax.random.uniform(coin) < p)
+    p = probability(state.calls) if callable(probability) else probability
+    now = (state.calls % every == 0) & (jax.random.uniform(coin) < p)
     mask = jax.lax.cond(now, operate, lambda: state.mask)
-    return w, SurgeryState(state.count + 1, key, state.live, mask)
+    return w, SurgeryState(state.calls + 1, key, state.live, mask)
 
   def encode(w, state):
     return encode_sparse(w, state.mask)

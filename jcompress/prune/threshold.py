@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 
 def largest_mask(scores: Any, keep: Int[Array, ''] | int) -> Any:
@@ -40,7 +40,7 @@ def largest_mask(scores: Any, keep: Int[Array, ''] | int) -> Any:
     (c > cut) | (tie & (index < end))
     for c, tie, index in zip(codes, ties, _indices(leaves), strict=True)
   ]
-  return treedef.unflatten(masks)
+  return jax.tree.unflatten(treedef, masks)
 
 
 def kth_largest(scores: Any, k: Int[Array, ''] | int) -> Float[Array, '']:

@@ -88,7 +88,7 @@ def kmeans_share(
 
 @jax.custom_vjp
 def look_up(
-  centers: Float[Array, 'k'], state: ShareState
+  centers: Float[Array, ' k'], state: ShareState
 ) -> Float[Array, '*shape']:
   """Values of codes: zero for code 0, `centers[code - 1]` for the others.
 

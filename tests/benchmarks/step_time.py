@@ -54,12 +54,17 @@ def measure(name, repeats):
     updates, opt_state = tx.update(grads, opt_state, params)
     return (optax.apply_updates(params, updates), opt_state), value
 
-  pruned = jax.tree.map(lambda w: jnp.where(jnp.abs(w) > jnp.std(w), w, 0), params)
+  pruned = jax.tree.map(
+    lambda w: jnp.where(jnp.abs(w) > jnp.std(w), w, 0), params
+  )
   select = lambda comp: jc.select(jc.KERNELS, comp)
   runs = {
     'identity': (jc.identity(), params),
     'prune, no refresh': (select(jc.magnitude_prune(0.9, every=10**6)), params),
-    'prune, every 10 steps': (select(jc.magnitude_prune(0.9, every=10)), params),
+    'prune, every 10 steps': (
+      select(jc.magnitude_prune(0.9, every=10)),
+      params,
+    ),
     'surgery, every 10 steps': (
       select(jc.dynamic_surgery(0.9, every=10)),
       params,

@@ -53,7 +53,7 @@ def test_surgery_happens_with_the_given_probability():
   assert not state.mask[0], 'the probability of the first call is one'
   happened = []
   for _ in range(60):
-    fresh = state._replace(mask=jnp.array([True, True]), count=jnp.int32(1))
+    fresh = state._replace(mask=jnp.array([True, True]), calls=jnp.int32(1))
     _, after = comp.update(latent, fresh, latent)
     happened.append(not after.mask[0])
     state = after
