@@ -18,8 +18,8 @@ def get_config():
   config.checkpoint_every = 1000
   config.stages = ('dense', 'prune', 'share')
   config.dense = dict(epochs=20.0, learning_rate=1e-3, weight_decay=0.01)
-  config.prune = dict(epochs=60.0, learning_rate=1e-3, weight_decay=0.2)
-  config.prune.density = dict(fc1=0.075, fc2=0.1, fc3=0.3)
+  config.prune = dict(epochs=80.0, learning_rate=1e-3, weight_decay=0.2)
+  config.prune.density = dict(fc1=0.065, fc2=0.1, fc3=0.3)
   config.prune.every = 20
   config.share = dict(epochs=10.0, learning_rate=1e-4, weight_decay=0.0, k=15)
   return config

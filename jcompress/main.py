@@ -119,17 +119,17 @@ def run_config(
     encoded,
     metadata={'model': config.model, 'data': config.data, 'classes': classes},
   )
-  report = reports.report(path.read_bytes())
+  artifact, report = jc.load(path), reports.report(path.read_bytes())
   result = {
     **{f'{s.name}_error': round(s.error, 4) for s in done},
-    'decoded_error': round(_error(jc.load(path), dataset), 4),
+    'decoded_error': round(_error(artifact, dataset), 4),
     'file_bytes': report.total.file_bytes,
     'ratio': round(report.total.ratio, 4),
   }
   (workdir / 'result.json').write_text(
     json.dumps({**result, 'config': config.to_dict()}, indent=2) + '\n'
   )
-  _write_pages(workdir, config, report, result, encoded)
+  _write_pages(workdir, config, report, result, artifact.tree)
   _print_result(report, result, done, path)
   return result
 

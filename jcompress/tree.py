@@ -106,7 +106,10 @@ def join(*parts: Tree, is_leaf: Callable[[Any], bool] = is_none) -> Tree:
 
 def to_host(x: jax.typing.ArrayLike) -> np.ndarray:
   """Copies one array, sharded over this or other processes, to NumPy."""
-  if isinstance(x, jax.Array) and not x.is_fully_addressable:
+  is_spread = isinstance(x, jax.Array) and not (
+    x.is_fully_addressable or x.is_fully_replicated
+  )
+  if is_spread:
     from jax.experimental import multihost_utils
 
     x = multihost_utils.process_allgather(x, tiled=True)
