@@ -83,7 +83,7 @@ def train_step(
   def objective(latent, ts, batch):
     params = compressor.view(latent, ts.state)
     if compute_dtype is not None:
-      params = optax.tree.cast_like(params, _floats_as(params, compute_dtype))
+      params = _floats_as(params, compute_dtype)
     loss, metrics, variables = _call(loss_fn, params, batch, ts)
     penalty = jnp.asarray(compressor.penalty(latent, ts.state), jnp.float32)
     metrics = {'loss': loss, 'penalty': penalty, **metrics}
@@ -147,10 +147,7 @@ def _update(compressor, tx, ts, latent, opt_state, grads):
 
 def _floats_as(tree, dtype):
   is_float = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
-  return jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, dtype if is_float(x) else x.dtype),
-    tree,
-  )
+  return jax.tree.map(lambda x: x.astype(dtype) if is_float(x) else x, tree)
 
 
 def error_rate(

@@ -181,7 +181,8 @@ def test_a_mesh_gives_the_same_as_one_device(axis):
   put = lambda x, *spec: jax.device_put(
     x, NamedSharding(mesh, PartitionSpec(*spec))
   )
-  params = {'fc': {'kernel': jnp.ones((5, 8)) * 0.1, 'bias': jnp.zeros(8)}}
+  kernel = jax.random.normal(jax.random.key(1), (5, 8))
+  params = {'fc': {'kernel': kernel, 'bias': jnp.zeros(8)}}
   batch = {'x': X, 'y': jnp.tile(Y, (1, 3))[:, :8]}
   tx, states = optax.adamw(0.01), []
   for sharded in (False, True):
