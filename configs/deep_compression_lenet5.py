@@ -1,4 +1,21 @@
-"""draft"""
+r"""Deep Compression of Caffe's LeNet-5: train, prune to 5 %, share 15 values.
+
+    jcompress train --config configs/deep_compression_lenet5.py \
+        --workdir runs/lenet5
+
+On all of Fashion-MNIST (`--config.data=fashion_mnist`) about eight minutes a
+seed on two CPU cores; means of seeds 0, 1, 2, measured on the decoded file:
+
+             error dense -> decoded     bytes    ratio
+    here     CNN_ROW   Fashion-MNIST
+    paper     0.80 % ->  0.74 %        44 KB     39x     MNIST
+
+The paper keeps 66 / 12 / 8 / 19 % of the weights of conv1 / conv2 / fc1 / fc2;
+here they are 60 / 12 / 4.5 / 20 %.
+
+References:
+  Han et al., Deep Compression, 2016, arXiv 1510.00149, tables 1 and 3.
+"""
 
 import ml_collections
 import optax
@@ -19,7 +36,7 @@ def get_config():
   config.stages = ('dense', 'prune', 'share')
   config.dense = dict(epochs=10.0, learning_rate=1e-3, weight_decay=0.01)
   config.prune = dict(epochs=20.0, learning_rate=1e-3, weight_decay=0.2)
-  config.prune.density = dict(conv1=0.6, conv2=0.15, fc1=0.07, fc2=0.2)
+  config.prune.density = dict(conv1=0.6, conv2=0.12, fc1=0.045, fc2=0.2)
   config.prune.every = 20
   config.share = dict(epochs=3.0, learning_rate=1e-4, weight_decay=0.0, k=15)
   return config

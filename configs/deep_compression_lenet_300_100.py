@@ -1,4 +1,23 @@
-"""draft"""
+r"""Deep Compression of LeNet-300-100: train, prune to 7 %, share 15 values.
+
+    jcompress train --config configs/deep_compression_lenet_300_100.py \
+        --workdir runs/first
+
+A minute or two on two CPU cores with the 4,000 + 1,000 MNIST digits that come
+with the package. On all of Fashion-MNIST (`--config.data=fashion_mnist`) a
+minute or two a seed; means of seeds 0, 1, 2, measured on the decoded file:
+
+             error dense -> decoded     bytes    ratio
+    here     10.16 % -> 10.28 %        19,834    53.8x   Fashion-MNIST
+    paper     1.64 % ->  1.58 %        27 KB     40x     MNIST
+
+The paper keeps 8 / 9 / 26 % of the weights of fc1 / fc2 / fc3 in one cut and
+retrains; here the sparsity grows while training goes on (Zhu & Gupta), until
+6.5 / 10 / 30 % are left, under a strong decoupled weight decay.
+
+References:
+  Han et al., Deep Compression, 2016, arXiv 1510.00149, tables 1 and 2.
+"""
 
 import ml_collections
 import optax

@@ -1,6 +1,14 @@
 """What several test files share."""
 
+import struct
+
 from beartype import BeartypeConf, beartype
 
 # Annotations say float where an int will do, as everywhere in Python.
 typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+
+def as_idx(array):
+  """The bytes of an IDX file."""
+  header = struct.pack('>HBB', 0, 8, array.ndim)
+  return header + struct.pack(f'>{array.ndim}I', *array.shape) + array.tobytes()

@@ -11,12 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Shaped, UInt
 
-_MAX_K = 65536
-_MAX_EDGES = 2**14
-_MAX_CELLS = 2**24
+from jcompress.quantize.intervals import (
+  CHUNK,
+  MAX_K,
+  Line,
+  best_cuts,
+  make_line,
+)
+
 _LLOYD_BUDGET = 2**22
-_BLOCK = 16
-_CHUNK = 2**15
 
 
 class KMeans(NamedTuple):
@@ -79,20 +82,21 @@ def kmeans_1d(
     Wang and Song, Ckmeans.1d.dp: Optimal k-means Clustering in One Dimension by
       Dynamic Programming, 2011: the optimum.
   """
-  if not 1 <= k <= _MAX_K:
-    raise ValueError(f'k is {k}; it must lie in 1 .. {_MAX_K}.')
+  if not 1 <= k <= MAX_K:
+    raise ValueError(f'k is {k}; it must lie in 1 .. {MAX_K}.')
   method = _method(method, start)
-  w, scale = _finite(w, np.float32, 'w'), 1.0
+  x, scale = _finite(w, np.float32, 'w'), 1.0
+  h = None
   if weights is not None:
-    weights, scale = _importance(weights, w.shape)
-  line = _line(w, weights)
+    h, scale = _importance(weights, x.shape)
+  line = make_line(x, h)
   if line.values.size <= k:
     cuts = np.arange(1, line.values.size)
   elif method == 'exact':
-    cuts = _lloyd(line, _best_cuts(line, k), k)
+    cuts = _lloyd(line, best_cuts(line, k), k)
   else:
     cuts = _lloyd(line, _nearest(line, _start(line, start, k, seed)), k)
-  return _clustering(line, cuts, w, weights, k, scale)
+  return _clustering(line, cuts, x, h, k, scale)
 
 
 def _method(method, start):
@@ -136,69 +140,7 @@ def _importance(weights, shape):
   return weights / weights.max(), float(weights.max())
 
 
-class _Line(NamedTuple):
-  """Weights in rising order, if at most `_MAX_K` distinct ones each once.
-
-  Attributes:
-    values: the weights.
-    share: their importances, added up over equal weights.
-    centre: their mean; sums are of `x = values - centre`.
-    sums: of `share`, `share * x` and `share * x^2` before each `_BLOCK`-th
-      weight: fresh memory costs more than the few additions that they save.
-  """
-
-  values: Float32[np.ndarray, ' m']
-  share: Float[np.ndarray, ' m']
-  centre: np.float64
-  sums: Float[np.ndarray, '3 blocks']
-
-  def sums_before(
-    self, edges: Int[np.ndarray, ' edges']
-  ) -> Float[np.ndarray, '3 edges']:
-    block, rest = np.divmod(edges, _BLOCK)
-    inside = np.arange(_BLOCK) < rest[:, None]
-    index = block[:, None] * _BLOCK + np.arange(_BLOCK)
-    index = np.minimum(index, self.values.size - 1)
-    share, x = self.share[index] * inside, self.values[index] - self.centre
-    powers = share, share * x, share * x * x
-    return self.sums[:, block] + np.stack([p.sum(1) for p in powers])
-
-  def count_up_to(
-    self, x: Float[np.ndarray, ' points']
-  ) -> Int[np.ndarray, ' points']:
-    """How many values are at most as large as each point."""
-    bounds = x + self.centre
-    # In the dtype of the values, or the search would convert them all.
-    below = bounds.astype(np.float32)
-    low = np.nextafter(below, np.float32(-np.inf))
-    below = np.where(below > bounds, low, below)
-    return np.searchsorted(self.values, below, side='right')
-
-
-def _line(w, weights) -> _Line:
-  if weights is None:
-    values = np.sort(w, axis=None)
-    share = np.broadcast_to(np.float64(1), values.shape)
-  else:
-    live = np.flatnonzero(weights)
-    live = live[np.argsort(w.ravel()[live])]
-    values, share = w.ravel()[live], weights.ravel()[live]
-  changes = values[1:] != values[:-1]
-  if np.count_nonzero(changes) < _MAX_K:
-    first = np.append(0, np.flatnonzero(changes) + 1)
-    values, share = values[first], np.add.reduceat(share, first)
-  centre = values.mean(dtype=np.float64)
-  sums = np.zeros((3, -(-values.size // _BLOCK) + 1))
-  for i in range(0, values.size, _CHUNK):
-    x, h = values[i : i + _CHUNK] - centre, share[i : i + _CHUNK]
-    starts = np.arange(0, x.size, _BLOCK)
-    blocks = slice(1 + i // _BLOCK, 1 + i // _BLOCK + starts.size)
-    for row, power in zip(sums, (h, h * x, h * x * x), strict=True):
-      row[blocks] = np.add.reduceat(power, starts)
-  return _Line(values, share, centre, np.cumsum(sums, axis=1))
-
-
-def _means(line: _Line, cuts: Int[np.ndarray, ' c']):
+def _means(line: Line, cuts: Int[np.ndarray, ' c']):
   """Edges, centred means and distortions of the clusters between cuts."""
   edges = np.concatenate([[0], cuts, [line.values.size]])
   mass, moment, energy = np.diff(line.sums_before(edges))
@@ -210,11 +152,11 @@ def _means(line: _Line, cuts: Int[np.ndarray, ' c']):
   return edges, means, energy - means * moment
 
 
-def _nearest(line: _Line, centers: Float[np.ndarray, ' k']):
+def _nearest(line: Line, centers: Float[np.ndarray, ' k']):
   return line.count_up_to((centers[1:] + centers[:-1]) / 2)
 
 
-def _lloyd(line: _Line, cuts: Int[np.ndarray, ' c'], k: int):
+def _lloyd(line: Line, cuts: Int[np.ndarray, ' c'], k: int):
   best, least = cuts, np.inf
   for _ in range(max(100, _LLOYD_BUDGET // k)):
     cuts = _split_to(line, cuts, k)
@@ -227,7 +169,7 @@ def _lloyd(line: _Line, cuts: Int[np.ndarray, ' c'], k: int):
   return best
 
 
-def _split_to(line: _Line, cuts: Int[np.ndarray, ' c'], k: int):
+def _split_to(line: Line, cuts: Int[np.ndarray, ' c'], k: int):
   """Drops empty clusters and splits those of the largest distortion instead."""
   values = line.values
   cuts = np.unique(cuts[(cuts > 0) & (cuts < values.size)])
@@ -255,41 +197,6 @@ def _start(line, start, k, seed):
   return line.values[np.searchsorted(mass, shares * mass[-1])] - line.centre
 
 
-def _best_cuts(line: _Line, k: int):
-  size = line.values.size
-  most = min(_MAX_EDGES, k + _MAX_CELLS // k)
-  if size <= most:
-    edges = np.arange(size + 1)
-  elif k <= _MAX_EDGES // 8:
-    edges = _spaced_edges(line, min(most, max(_MAX_EDGES // 8, 32 * k)))
-  else:
-    return _spaced_edges(line, k)[1:-1]
-  return edges[_interval_programme(k, *line.sums_before(edges))]
-
-
-def _spaced_edges(line: _Line, bins: int):
-  """Edges whose density is the cube root of that of the weights.
-
-  For many clusters this is the density of the best centers (Panter and Dite,
-  1951). What wide gaps would get beyond one bin a weight goes to the others.
-  """
-  size = line.values.size
-  ranks = np.linspace(0, size - 1, min(size, 8 * bins)).astype(int)
-  mass = np.diff(line.sums_before(ranks)[0])
-  width = np.diff(line.values[ranks].astype(np.float64))
-  wanted = np.cbrt(mass * np.square(width))
-  for _ in range(100):
-    most = 1.05 * wanted.sum() / (bins - 1) * np.diff(ranks)
-    if (wanted <= most).all():
-      break
-    wanted = np.minimum(wanted, most)
-  places = np.append(0, np.cumsum(wanted))
-  even = np.linspace(0, places[-1], bins)
-  edges = np.ceil(np.interp(even, places, ranks)).astype(int)
-  edges = np.searchsorted(line.values, line.values[edges])
-  return np.unique(np.append(edges, size))
-
-
 def _clustering(line, cuts, w, weights, k, scale) -> KMeans:
   edges, means, _ = _means(line, cuts)
   lowest, highest = line.values[edges[:-1]], line.values[edges[1:] - 1]
@@ -299,8 +206,8 @@ def _clustering(line, cuts, w, weights, k, scale) -> KMeans:
   bounds = np.clip(centers[1:] / 2 + centers[:-1] / 2, highest[:-1], bounds)
   codes = np.zeros(w.shape, np.uint8 if k <= 256 else np.uint16)
   flat, flat_codes, distortion = w.reshape(-1), codes.reshape(-1), 0.0
-  for i in range(0, w.size, _CHUNK):
-    part, code = flat[i : i + _CHUNK], flat_codes[i : i + _CHUNK]
+  for i in range(0, w.size, CHUNK):
+    part, code = flat[i : i + CHUNK], flat_codes[i : i + CHUNK]
     if k > 128:
       code[:] = np.searchsorted(bounds, part)
     else:
@@ -310,59 +217,7 @@ def _clustering(line, cuts, w, weights, k, scale) -> KMeans:
     if weights is None:
       distortion += float(squares.sum())
     else:
-      h = weights.reshape(-1)[i : i + _CHUNK]
+      h = weights.reshape(-1)[i : i + CHUNK]
       distortion += float(np.dot(h, squares)) * scale
   centers = np.pad(centers, (0, k - centers.size), mode='edge')
   return KMeans(centers, codes, distortion)
-
-
-def _interval_programme(
-  k: int,
-  mass: Float[np.ndarray, ' edges'],
-  moment: Float[np.ndarray, ' edges'],
-  energy: Float[np.ndarray, ' edges'],
-) -> Int[np.ndarray, ' cuts']:
-  """Best cuts, from the sums before each edge, in `O(k m log m)`.
-
-  `D_q[i] = min_j D_{q-1}[j] + cost(j, i)`, where the best `j` never falls as
-  `i` or `q` grows. So the rows of a layer `q` are solved coarse to fine, all
-  rows of a level at once, each between the answers of its neighbours.
-  """
-  width = mass.size - k
-  safe = lambda x: np.maximum(x, np.finfo(np.float64).tiny)
-  ends = slice(1, width + 1)
-  best = energy[ends] - np.square(moment[ends]) / safe(mass[ends])
-  answers = np.zeros((k, width), np.uint16)
-  for q in range(2, k + 1):
-    # Row r ends at edge q + r; its choice a starts the last interval at edge
-    # q - 1 + a and is the row a of the layer before.
-    offset = best - energy[q - 1 : q - 1 + width]
-    # The layer before has the edge of row r at its row r + 1, one off too in a.
-    below = np.append(answers[q - 2, 1:], answers[q - 2, -1:]).astype(int) - 1
-    answer = np.zeros(width + 1, np.int64)
-    answer[width] = width - 1
-    total = np.empty(width)
-    stride = 1 << (width.bit_length() - 1)
-    while stride:
-      rows = np.arange(stride - 1, width, 2 * stride)
-      high = np.minimum(answer[np.minimum(rows + stride, width)], rows)
-      low = np.where(rows >= stride, answer[rows - stride], 0)
-      low = np.minimum(np.maximum(low, below[rows]), high)
-      lengths = high - low + 1
-      starts = np.cumsum(lengths) - lengths
-      choice = np.arange(lengths.sum()) + np.repeat(low - starts, lengths)
-      end, begin = np.repeat(rows + q, lengths), choice + q - 1
-      cost = offset[choice] - np.square(moment[end] - moment[begin]) / safe(
-        mass[end] - mass[begin]
-      )
-      least = np.minimum.reduceat(cost, starts)
-      hits = np.flatnonzero(cost == np.repeat(least, lengths))
-      answer[rows] = choice[hits[np.searchsorted(hits, starts)]]
-      total[rows] = least + energy[rows + q]
-      stride //= 2
-    best, answers[q - 1] = total, answer[:width]
-  cuts, row = np.empty(k - 1, np.int64), width - 1
-  for q in range(k, 1, -1):
-    row = answers[q - 1, row]
-    cuts[q - 2] = q - 1 + row
-  return cuts

@@ -1,0 +1,174 @@
+"""Any encoded leaf field by field, and the way back to a leaf.
+
+Arrays become array records, static fields plain values. A kind of leaf that is
+added later needs nothing here: it is found by its name among the subclasses of
+`encoded.Encoded`.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jcompress import encoded
+from jcompress import tree as tree_lib
+from jcompress.code import arrays, plain, streams, wire
+
+LAYOUT, PADDED = 0, 128
+
+
+def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
+  """Writes one leaf of any kind.
+
+  Raises:
+    ValueError: NaN or inf, or a field that a file cannot hold; it names `path`.
+  """
+  cls = type(leaf)
+  if find_class(cls.__name__) is not cls:
+    raise ValueError(
+      f'{path} is a {cls.__module__}.{cls.__name__}, and a later class has '
+      'this name: rename one of them.'
+    )
+  body = b''
+  if encoded.static_fields(cls):
+    static = [
+      _to_plain(getattr(leaf, name), f'{path}.{name}')
+      for name in encoded.static_fields(cls)
+    ]
+    body += wire.prefixed(plain.dumps(static, f'{path} static fields'))
+  for name in encoded.data_fields(cls):
+    value = getattr(leaf, name)
+    part = b''
+    if value is not None:
+      where = path if cls is encoded.Dense else f'{path}.{name}'
+      value = host(value, where)
+      arrays.check(value, where)
+      part = arrays.encode(value, coder)
+    body += wire.prefixed(part)
+  short = -(-_decoded_size(leaf, path) // streams.SYMBOLS_A_BYTE) - len(body)
+  if short > 1:
+    head = bytes([LAYOUT | PADDED]) + wire.varint(short) + b'\0' * short
+    return head + body
+  return bytes([LAYOUT]) + body
+
+
+def decode(reader: wire.Reader, cls: Any) -> encoded.Encoded:
+  """Reads a leaf of a class.
+
+  Raises:
+    ValueError: the record is damaged, or of another version of the class.
+  """
+  fields: dict[str, Any] = {}
+  names = encoded.static_fields(cls)
+  if names:
+    static = plain.loads(reader.prefixed(), f'{reader.what} static fields')
+    if type(static) is not list or len(static) != len(names):
+      raise ValueError(
+        f'Damaged {reader.what}: static fields {names} wanted. Another version '
+        f'of {cls.__name__} wrote it?'
+      )
+    fields = {n: _from_plain(v) for n, v in zip(names, static, strict=True)}
+  for name in encoded.data_fields(cls):
+    part = reader.prefixed()
+    fields[name] = arrays.decode(part) if part else None
+  reader.end()
+  leaf = make(cls, reader.what, **fields)
+  size = _decoded_size(leaf, reader.what)
+  streams.check_count(size, len(reader.data), reader.what)
+  return leaf
+
+
+def make(cls: Any, what: str, **fields: Any) -> Any:
+  """Builds a leaf of arrays on the device.
+
+  Raises:
+    ValueError: the class does not take these fields.
+  """
+  fields = {
+    name: arrays.to_device(x) if isinstance(x, np.ndarray) else x
+    for name, x in fields.items()
+  }
+  try:
+    return cls(**fields)
+  except (TypeError, ValueError, AttributeError) as e:
+    raise ValueError(f'Damaged {what}: {e}') from e
+
+
+def _decoded_size(leaf, what) -> int:
+  """Entries of the decoded array, found without computing it."""
+  if type(leaf) is encoded.Dense:
+    return getattr(leaf.values, 'size', 0)
+  try:
+    return jax.eval_shape(leaf.decode).size
+  except jax.errors.JAXTypeError:
+    return 0
+  except Exception as e:  # damaged fields may fail in any way
+    raise ValueError(
+      f'{what}: this {type(leaf).__name__} does not decode: {e}'
+    ) from e
+
+
+def find_class(kind: str) -> type[encoded.Encoded]:
+  """The subclass of `Encoded` of this name; the last one defined.
+
+  Raises:
+    ValueError: there is none.
+  """
+  known: dict[str, list[type[encoded.Encoded]]] = {}
+  todo: list[type[encoded.Encoded]] = [encoded.Encoded]
+  while todo:
+    for sub in todo.pop().__subclasses__():
+      known.setdefault(sub.__name__, []).append(sub)
+      todo.append(sub)
+  if kind not in known:
+    raise ValueError(
+      f'Unknown kind of leaf {kind!r}: known are {sorted(known)}. Import the '
+      'module that defines it first.'
+    )
+  return known[kind][-1]
+
+
+def _to_plain(value, what):
+  if type(value) is tuple:
+    return [_to_plain(v, what) for v in value]
+  if isinstance(value, np.dtype):
+    return {'dtype': value.name}
+  if value is None or type(value) in (bool, int, float, str, bytes):
+    return value
+  raise ValueError(
+    f'{what} is a static field of type {type(value).__name__}: it must be '
+    'None, bool, int, float, str, bytes, a dtype, or a tuple of these.'
+  )
+
+
+def _from_plain(value):
+  if type(value) is list:
+    return tuple(_from_plain(v) for v in value)
+  if type(value) is dict:
+    name = value.get('dtype')
+    if len(value) != 1 or name not in arrays.DTYPES:
+      raise ValueError(f'Damaged static field: {value}.')
+    return jnp.dtype(name)
+  return value
+
+
+def host(x: Any, path: str) -> np.ndarray:
+  """A field as a NumPy array.
+
+  Raises:
+    ValueError: it is not an array, or traced; it names `path`.
+  """
+  if isinstance(x, jax.core.Tracer):
+    raise ValueError(f'{path} is traced: pack outside jit.')
+  if not isinstance(x, (jax.Array, np.ndarray, np.generic, bool, int, float)):
+    raise ValueError(
+      f'{path} is of type {type(x).__name__}: it must be an array.'
+    )
+  if isinstance(x, (bool, int, float)):
+    x = jnp.asarray(x)
+  if jnp.issubdtype(x.dtype, jax.dtypes.extended):
+    raise ValueError(
+      f'{path} has dtype {x.dtype}: convert it by jax.random.key_data.'
+    )
+  return tree_lib.to_host(x)
