@@ -17,8 +17,7 @@ import os
 import tempfile
 from typing import Any, NamedTuple
 
-from jcompress import encoded
-from jcompress.code import layouts, plain, streams, structure, wire
+from jcompress.code import layouts, plain, streams, structure, ties, wire
 
 MAGIC = b'\x89JCZ\r\n\x1a\n'
 VERSION = 1
@@ -76,32 +75,15 @@ def pack(tree: Any, *, metadata: Any = None, coder: str = 'auto') -> bytes:
     raise ValueError(
       f'metadata is of type {type(metadata).__name__}: it must be a dict.'
     )
-  kinds: dict[str, int] = {}
-  numbers: dict[tuple[str, bytes], int] = {}
-  known: dict[tuple[Any, ...], int] = {}
-
-  def put(leaf, path):
-    fields = encoded.data_fields(type(leaf))
-    static = encoded.static_fields(type(leaf))
-    same = (
-      type(leaf),
-      tuple(id(getattr(leaf, name)) for name in fields),
-      tuple(repr(getattr(leaf, name)) for name in static),
-    )
-    if same not in known:
-      kind = type(leaf).__name__
-      kinds.setdefault(kind, len(kinds))
-      record = (kind, layouts.encode(leaf, coder, path or 'The leaf'))
-      known[same] = numbers.setdefault(record, len(numbers))
-    return known[same]
-
-  plan = structure.to_plain(tree, put)
-  table = [x for kind, r in numbers for x in (kinds[kind], len(r))]
+  records = ties.Records(coder)
+  plan = structure.to_plain(tree, records.put)
+  kinds = list(dict.fromkeys(kind for kind, _ in records.all))
+  table = [x for kind, r in records.all for x in (kinds.index(kind), len(r))]
   header = plain.dumps(
-    [plan, list(kinds), table] + ([metadata] if metadata else []), 'metadata'
+    [plan, kinds, table] + ([metadata] if metadata else []), 'metadata'
   )
   parts = [MAGIC, bytes([VERSION]), _frame(header)]
-  body = b''.join(parts + [record for _, record in numbers])
+  body = b''.join(parts + [record for _, record in records.all])
   return body + _checksum(body)
 
 

@@ -1,0 +1,59 @@
+"""One record for each distinct leaf: tied leaves share theirs.
+
+Tied are leaves of the same arrays, and leaves of equal content, since `jit`
+gives each leaf an array of its own. Only constant ones are not tied by content:
+two biases of zeros are two biases.
+"""
+
+import jax
+
+from jcompress import encoded, tree
+from jcompress.code import layouts
+
+
+class Records:
+  """Collects the records of leaves.
+
+  Attributes:
+    all: kind and record of each distinct leaf, in the order of their numbers.
+  """
+
+  def __init__(self, coder: str):
+    self.all: list[tuple[str, bytes]] = []
+    self._coder = coder
+    self._by_content: dict[tuple[str, bytes], int] = {}
+    # With the leaves, so that no later array can get the id of one of theirs.
+    self._by_identity: dict[object, tuple[int, encoded.Encoded]] = {}
+
+  def put(self, leaf: encoded.Encoded, path: str) -> int:
+    """Writes a leaf, unless it is tied to an earlier one; gives its number.
+
+    Raises:
+      ValueError: a leaf that a file cannot hold; it names `path`.
+    """
+    same = _identity(leaf)
+    if same not in self._by_identity:
+      kind = type(leaf).__name__
+      record = kind, layouts.encode(leaf, self._coder, path or 'The leaf')
+      number = self._by_content.get(record, len(self.all))
+      if number == len(self.all):
+        self.all.append(record)
+        if not _is_constant(leaf):
+          self._by_content[record] = number
+      self._by_identity[same] = number, leaf
+    return self._by_identity[same][0]
+
+
+def _identity(leaf):
+  fields = encoded.data_fields(type(leaf))
+  static = encoded.static_fields(type(leaf))
+  return (
+    type(leaf),
+    tuple(id(getattr(leaf, name)) for name in fields),
+    tuple(repr(getattr(leaf, name)) for name in static),
+  )
+
+
+def _is_constant(leaf):
+  arrays = [tree.to_host(x) for x in jax.tree.leaves(leaf)]
+  return all((x == x.flat[0]).all() for x in arrays if x.size)
