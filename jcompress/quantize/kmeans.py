@@ -84,7 +84,7 @@ def kmeans_1d(
   """
   if not 1 <= k <= MAX_K:
     raise ValueError(f'k is {k}; it must lie in 1 .. {MAX_K}.')
-  method = _method(method, start)
+  method = resolve_method(method, start)
   x, scale = _finite(w, np.float32, 'w'), 1.0
   h = None
   if weights is not None:
@@ -99,7 +99,13 @@ def kmeans_1d(
   return _clustering(line, cuts, x, h, k, scale)
 
 
-def _method(method, start):
+def resolve_method(method: str | None, start: str | None) -> str:
+  """The method of `kmeans_1d` that is meant.
+
+  Raises:
+    ValueError: an unknown one, an unknown start, or a start that the method
+      does not have.
+  """
   if start not in (None, 'linear', 'density', 'random'):
     raise ValueError(
       f"start is {start!r}; it must be 'linear', 'density' or 'random'."

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jcompress import tree
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Codebook
-from jcompress.quantize.kmeans import kmeans_1d
+from jcompress.quantize.kmeans import kmeans_1d, resolve_method
 
 _BLOCK = 64
 
@@ -47,12 +47,14 @@ def kmeans_share(
     seed: see `kmeans_1d`.
 
   Raises:
-    ValueError: not exactly one of `bits` and `k`; one out of range.
+    ValueError: not exactly one of `bits` and `k`; one out of range; a start or
+      method that `kmeans_1d` does not have.
 
   References:
     Han et al., Deep Compression, 2016, arXiv 1510.00149, section 3.
   """
   k = _codebook_size(bits, k)
+  resolve_method(method, start)
   code_dtype = np.uint8 if k < 256 else np.uint16
 
   def cluster(w):

@@ -1,0 +1,89 @@
+"""Tests of leaves that are written field by field."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jcompress import encoded
+from jcompress.code import layouts
+
+
+def _back(leaf, coder='auto'):
+  record = layouts.encode(leaf, coder, 'w')
+  return layouts.decode(record, type(leaf).__name__)
+
+
+def _same(a, b):
+  a, b = np.asarray(a.decode()), np.asarray(b.decode())
+  assert a.dtype == b.dtype and a.shape == b.shape
+  assert a.tobytes() == b.tobytes()
+
+
+def test_other_kinds_go_field_by_field():
+  for leaf in (
+    encoded.Dense(jnp.arange(6.0).reshape(2, 3)),
+    encoded.Dense(jnp.arange(6, dtype=jnp.int32)),
+    encoded.Signs(jnp.eye(7) > 0, jnp.float32(0.5)),
+    encoded.LowRank(jnp.ones((6, 2)), jnp.ones((2, 4)), (2, 3, 4)),
+    encoded.LowRank(jnp.zeros((3000, 1)), jnp.zeros((1, 3000)), (3000, 3000)),
+  ):
+    back = _back(leaf)
+    _same(back, leaf)
+    assert jax.tree.structure(back) == jax.tree.structure(leaf)
+
+
+@encoded.leaf
+class Scaled(encoded.Encoded):
+  """A kind that this library does not know."""
+
+  values: jax.Array
+  scale: jax.Array | None
+  name: str = encoded.static()
+  options: tuple = encoded.static()
+  dtype: np.dtype = encoded.static()
+
+  def decode(self):
+    scale = 1 if self.scale is None else self.scale
+    return (self.values * scale).astype(self.dtype)
+
+
+def test_kinds_added_later_need_nothing():
+  options = (1, (2.5, None, True), b'x', 2**40)
+  dtype = jnp.dtype('bfloat16')
+  for scale in (None, jnp.float32(2)):
+    leaf = Scaled(jnp.arange(3.0), scale, 'näme', options, dtype)
+    back = _back(leaf)
+    _same(back, leaf)
+    assert (back.name, back.options, back.dtype) == ('näme', options, dtype)
+
+
+def test_static_fields_must_be_plain():
+  leaf = Scaled(jnp.arange(3.0), None, 'a', (len,), np.dtype('float32'))
+  with pytest.raises(ValueError, match='w.options is a static field'):
+    layouts.encode(leaf, 'auto', 'w')
+
+
+def test_fields_must_be_arrays():
+  with pytest.raises(ValueError, match='w is of type str'):
+    layouts.encode(encoded.Dense('text'), 'auto', 'w')
+  with pytest.raises(ValueError, match='key_data'):
+    layouts.encode(encoded.Dense(jax.random.key(0)), 'auto', 'w')
+  with pytest.raises(ValueError, match='w.scale has NaN'):
+    bad = encoded.Signs(jnp.ones(2) > 0, jnp.float32(jnp.nan))
+    layouts.encode(bad, 'auto', 'w')
+  with pytest.raises(ValueError, match='outside jit'):
+    jax.jit(lambda x: layouts.encode(encoded.Dense(x), 'auto', 'w'))(1.0)
+
+
+def test_a_leaf_that_does_not_decode_is_refused_on_both_sides():
+  good = encoded.LowRank(jnp.ones((6, 2)), jnp.ones((2, 4)), (24,))
+  with pytest.raises(ValueError, match='does not decode'):
+    bad = dataclasses.replace(good, shape=(25,))
+    layouts.encode(bad, 'auto', 'w')
+  record = layouts.encode(good, 'auto', 'w')
+  assert record.count(bytes([24])) == 1
+  with pytest.raises(ValueError, match='does not decode'):
+    layouts.decode(record.replace(bytes([24]), bytes([25])), 'LowRank')
