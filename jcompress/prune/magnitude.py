@@ -1,5 +1,6 @@
 """Magnitude pruning: by quality and by a sparsity that grows."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -58,14 +59,19 @@ def magnitude_prune(
   if scope not in ('layer', 'global'):
     raise ValueError(f"scope is {scope!r}; it must be 'layer' or 'global'.")
 
-  def find_mask(w, count):
-    if quality is not None:
-      rank = lambda x: _above(x, quality)
-    else:
-      rank = lambda x: largest_mask(
-        jax.tree.map(jnp.abs, x), kept_count(sparsity, x, count)
+  def find_mask(w, state):
+    def rank(x, old):
+      if quality is not None:
+        return _above(x, quality)
+      size = jax.tree.map(jnp.abs, x)
+      return largest_mask(
+        size, kept_count(sparsity, x, state.calls), largest_pruned(size, old)
       )
-    mask = rank(w) if scope == 'global' else jax.tree.map(rank, w)
+
+    if scope == 'global':
+      mask = rank(w, state.mask)
+    else:
+      mask = jax.tree.map(rank, w, state.mask)
     return jax.tree.map(lambda m, x: m & (x != 0), mask, w)
 
   def init(params):
@@ -76,9 +82,7 @@ def magnitude_prune(
   def update(w, state, grads):
     del grads
     now = state.calls % every == 0
-    mask = jax.lax.cond(
-      now, lambda: find_mask(w, state.calls), lambda: state.mask
-    )
+    mask = jax.lax.cond(now, lambda: find_mask(w, state), lambda: state.mask)
     if rewind:
       w = jax.tree.map(lambda i, x: jnp.where(now, i, x), state.initial, w)
     return w, PruneState(state.calls + 1, mask, state.initial)
@@ -121,6 +125,16 @@ def require_one_criterion(sparsity: Any, quality: float | None) -> None:
 def require_every(every: int) -> None:
   if every < 1 or every != int(every):
     raise ValueError(f'every is {every}; it must be a whole number >= 1.')
+
+
+def largest_pruned(size, mask):
+  """The largest pruned size: about the threshold of the last refresh."""
+  pruned = jax.tree.map(
+    lambda x, m: jnp.max(x, where=~m, initial=0), size, mask
+  )
+  return functools.reduce(
+    jnp.maximum, jax.tree.leaves(pruned), jnp.float32(0)
+  ).astype(jnp.float32)
 
 
 def _above(weights, quality):

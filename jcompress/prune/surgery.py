@@ -10,6 +10,7 @@ from jcompress.base import Compressor, leafwise
 from jcompress.ops import straight_through
 from jcompress.prune.magnitude import (
   kept_count,
+  largest_pruned,
   require_every,
   require_one_criterion,
 )
@@ -64,9 +65,10 @@ def dynamic_surgery(
   if not callable(probability) and not 0 <= probability <= 1:
     raise ValueError(f'probability is {probability}; it must lie in 0 .. 1.')
 
-  def threshold(size, count):
+  def threshold(size, state):
     if quality is None:
-      return kth_largest(size, kept_count(sparsity, size, count))
+      keep = kept_count(sparsity, size, state.calls)
+      return kth_largest(size, keep, largest_pruned(size, state.mask))
     return jnp.mean(size) + quality * jnp.std(size)
 
   def init(w):
@@ -85,7 +87,7 @@ def dynamic_surgery(
 
     def operate():
       size = jnp.abs(w.astype(jnp.float32))
-      t = threshold(size, state.calls)
+      t = threshold(size, state)
       kept = jnp.where(
         state.mask, size >= (1 - margin) * t, size > (1 + margin) * t
       )

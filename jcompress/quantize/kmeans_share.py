@@ -21,6 +21,7 @@ class ShareState(NamedTuple):
   codes: jax.Array  # of the weight: 0 for zero, j + 1 for the j-th center
   members: jax.Array  # [blocks, 64]: positions of weights with one code, int32
   owners: jax.Array  # [blocks]: the center of each block, int32
+  used: jax.Array  # how many blocks have members, the first ones, int32
 
 
 def kmeans_share(
@@ -75,6 +76,7 @@ def kmeans_share(
         form(w.shape, code_dtype),
         form((blocks, _BLOCK), np.int32),
         form((blocks,), np.int32),
+        form((), np.int32),
       )
       forms = form((k,), w.dtype), state
       return jax.pure_callback(cluster, forms, w, vmap_method='sequential')
@@ -110,12 +112,19 @@ def _look_up_forward(centers, state):
 
 
 def _look_up_backward(residuals, grad):
-  centers, (_, members, owners) = residuals
+  centers, (_, members, owners, used) = residuals
   flat = tree.replicated(grad).ravel().astype(jnp.float32)
-  parts = jnp.take(flat, members, mode='fill', fill_value=0).sum(-1)
-  total = jnp.zeros(centers.shape, jnp.float32)
-  total = total.at[owners].add(parts, mode='promise_in_bounds')
-  return total.astype(centers.dtype), None
+
+  def total(blocks):
+    parts = jnp.take(flat, members[:blocks], mode='fill', fill_value=0).sum(-1)
+    start = jnp.zeros(centers.shape, jnp.float32)
+    return start.at[owners[:blocks]].add(parts, mode='promise_in_bounds')
+
+  few = len(owners) // 8  # enough for a pruned weight
+  sums = jax.lax.cond(
+    used <= few, lambda: total(few), lambda: total(len(owners))
+  )
+  return sums.astype(centers.dtype), None
 
 
 look_up.defvjp(_look_up_forward, _look_up_backward)
@@ -139,7 +148,7 @@ def _group_by_code(codes, k):
     members[block * _BLOCK : block * _BLOCK + mine.size] = mine
     owners[block : block + used] = j
     block += used
-  return members.reshape(blocks, _BLOCK), owners
+  return members.reshape(blocks, _BLOCK), owners, np.int32(block)
 
 
 def _block_count(size, k):

@@ -33,6 +33,15 @@ def test_kth_largest_is_the_entry_of_that_rank(values, data):
   assert kth_largest(jnp.asarray(x), k) == np.sort(x)[::-1][k - 1]
 
 
+@given(scores, st.floats(0, 2.0**100, width=32), st.data())
+def test_a_guess_changes_nothing(values, guess, data):
+  keep = data.draw(st.integers(0, len(values)))
+  x = jnp.asarray(values, jnp.float32)
+  np.testing.assert_array_equal(
+    largest_mask(x, keep, guess), largest_mask(x, keep)
+  )
+
+
 def test_ranks_a_tree_as_one_population():
   tree = {'a': jnp.array([3.0, 1.0]), 'b': jnp.array([[2.0], [3.0]])}
   got = largest_mask(tree, 3)
