@@ -117,7 +117,7 @@ def _kth_largest_code(codes, k, guess):
       jnp.where(enough, s.high, middle),
       jnp.where(enough, above, s.above_low),
       jnp.where(enough, s.above_high, above),
-      jnp.minimum(8 * s.gap, top // 2),
+      8 * jnp.minimum(s.gap, 2**26),
     )
 
   zero = jnp.int32(0)
