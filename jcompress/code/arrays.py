@@ -42,7 +42,12 @@ _SAMPLE, _MAX_LETTERS = 4096, 1024
 
 
 def check(x: Shaped[np.ndarray, '...'], path: str) -> None:
-  """Refuses what `encode` cannot write, naming the leaf."""
+  """Refuses what `encode` cannot write.
+
+  Raises:
+    ValueError: a dtype or a shape that a file cannot hold, NaN or inf; it names
+      `path`.
+  """
   if x.dtype.name not in DTYPES:
     raise ValueError(
       f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}. '
@@ -60,7 +65,11 @@ def check(x: Shaped[np.ndarray, '...'], path: str) -> None:
 
 
 def encode(x: Shaped[np.ndarray, '...'], coder: str = 'auto') -> bytes:
-  """Writes an array, its dtype and its shape."""
+  """Writes an array, its dtype and its shape.
+
+  Raises:
+    ValueError: an unknown coder, or a dtype that a file cannot hold.
+  """
   best = min(_candidates(x, coder), key=lambda c: len(c[1]))
   return head(x.dtype, x.shape, best[0]) + best[1]
 
@@ -92,7 +101,11 @@ def decode(record: bytes) -> Shaped[np.ndarray, '...']:
 
 
 def head(dtype: np.dtype, shape: tuple[int, ...], tag: int = 0) -> bytes:
-  """Writes a dtype, a shape and a number below eight."""
+  """Writes a dtype, a shape and a number below eight.
+
+  Raises:
+    ValueError: a dtype that a file cannot hold, or a negative axis.
+  """
   dims = b''.join(wire.varint(n) for n in shape)
   return bytes([DTYPES.index(dtype.name) | tag << 5, len(shape)]) + dims
 
@@ -100,7 +113,7 @@ def head(dtype: np.dtype, shape: tuple[int, ...], tag: int = 0) -> bytes:
 def read_head(
   reader: wire.Reader,
 ) -> tuple[np.dtype, tuple[int, ...], int]:
-  """Inverts `head`."""
+  """Inverts `head`; what it cannot have written is a `ValueError`."""
   first, axes = reader.byte(), reader.byte()
   if first & 31 >= len(DTYPES) or axes > _MAX_AXES:
     raise ValueError(

@@ -109,7 +109,12 @@ def save(
   metadata: dict[str, Any] | None = None,
   coder: str = 'auto',
 ) -> int:
-  """Packs into a file, whole or not at all; gives its length in bytes."""
+  """Packs into a file, whole or not at all; gives its length in bytes.
+
+  Raises:
+    ValueError: what `pack` refuses.
+    OSError: the file cannot be written; an older one of its name is kept.
+  """
   data = pack(tree, metadata=metadata, coder=coder)
   path = os.fspath(path)
   folder, name = os.path.split(os.path.abspath(path))
@@ -129,13 +134,22 @@ def save(
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:
-  """Unpacks a file; see `unpack` for what it raises."""
+  """Unpacks a file.
+
+  Raises:
+    ValueError: it is not a whole, undamaged file, see `unpack`.
+    OSError: it cannot be read.
+  """
   with open(path, 'rb') as f:
     return unpack(f.read())
 
 
 def sizes(data: bytes) -> Sizes:
-  """Bytes of each leaf in packed data."""
+  """Bytes of each leaf in packed data.
+
+  Raises:
+    ValueError: the frame, the checksum or the header is damaged.
+  """
   parts = _read(data)
   leaves: dict[str, int] = {}
   seen: set[int] = set()

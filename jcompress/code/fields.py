@@ -5,6 +5,8 @@ added later needs nothing here: it is found by its name among the subclasses of
 `encoded.Encoded`.
 """
 
+import itertools
+import math
 from typing import Any
 
 import jax
@@ -16,6 +18,7 @@ from jcompress import tree as tree_lib
 from jcompress.code import arrays, plain, streams, wire
 
 LAYOUT, PADDED = 0, 128
+_MAX_ROWS = 8 * streams.SYMBOLS_A_BYTE
 
 
 def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
@@ -83,8 +86,11 @@ def make(cls: Any, what: str, **fields: Any) -> Any:
   """Builds a leaf of arrays on the device.
 
   Raises:
-    ValueError: the class does not take these fields.
+    ValueError: the class does not take these fields, or one is an empty array
+      of too many rows.
   """
+  for x in fields.values():
+    _check_rows(x, what)
   fields = {
     name: arrays.to_device(x) if isinstance(x, np.ndarray) else x
     for name, x in fields.items()
@@ -100,13 +106,27 @@ def _decoded_size(leaf, what) -> int:
   if type(leaf) is encoded.Dense:
     return getattr(leaf.values, 'size', 0)
   try:
-    return jax.eval_shape(leaf.decode).size
+    decoded = jax.eval_shape(leaf.decode)
+    _check_rows(decoded, what)
+    return decoded.size
   except jax.errors.JAXTypeError:
     return 0
   except Exception as e:  # damaged fields may fail in any way
     raise ValueError(
       f'{what}: this {type(leaf).__name__} does not decode: {e}'
     ) from e
+
+
+def _check_rows(x, what):
+  """Refuses empty arrays of many rows: XLA takes time and memory for each."""
+  shape = getattr(x, 'shape', ())
+  if 0 in shape:
+    rows = math.prod(itertools.takewhile(bool, shape))
+    if rows > _MAX_ROWS:
+      raise ValueError(
+        f'{what} has the empty shape {shape}: the axes before the first 0 must '
+        f'multiply to at most {_MAX_ROWS}.'
+      )
 
 
 def find_class(kind: str) -> type[encoded.Encoded]:
@@ -157,7 +177,8 @@ def host(x: Any, path: str) -> np.ndarray:
   """A field as a NumPy array.
 
   Raises:
-    ValueError: it is not an array, or traced; it names `path`.
+    ValueError: it is not an array, traced, or an empty array of too many rows;
+      it names `path`.
   """
   if isinstance(x, jax.core.Tracer):
     raise ValueError(f'{path} is traced: pack outside jit.')
@@ -167,6 +188,7 @@ def host(x: Any, path: str) -> np.ndarray:
     )
   if isinstance(x, (bool, int, float)):
     x = jnp.asarray(x)
+  _check_rows(x, path)
   if jnp.issubdtype(x.dtype, jax.dtypes.extended):
     raise ValueError(
       f'{path} has dtype {x.dtype}: convert it by jax.random.key_data.'

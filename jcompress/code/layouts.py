@@ -135,7 +135,8 @@ def _decode_codebook(reader, layout):
     common = reader.varint()
     mask = masks.decode(reader.prefixed(), shape)
     kept = streams.decode_stream(reader.rest(), int(np.count_nonzero(mask)))
-    kept = kept + (kept >= common)
+    kept = kept.astype(np.int64)  # one more than 255 is not a uint8
+    kept += kept >= common
     _check_codes(np.array([common]), centers, dtype, reader.what)
     _check_codes(kept, centers, dtype, reader.what)
     codes = np.full(shape, common, dtype)

@@ -20,6 +20,9 @@ def encode(mask: Bool[np.ndarray, '*shape'], coder: str = 'auto') -> bytes:
     mask: rows are all axes but the last, columns the last.
     coder: see `streams.encode_stream`; with 'auto' and 'ans' the model of rows
       and columns takes part.
+
+  Raises:
+    ValueError: an unknown coder.
   """
   flat = mask.reshape(-1)
   gaps = sparse.encode(np.flatnonzero(flat), coder)

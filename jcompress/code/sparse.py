@@ -52,7 +52,11 @@ def to_positions(fields: Integer[np.ndarray, ' m']) -> Int64[np.ndarray, ' m']:
 
 
 def encode(positions: Integer[np.ndarray, ' n'], coder: str = 'auto') -> bytes:
-  """Writes increasing positions, with the field width that costs least."""
+  """Writes increasing positions, with the field width that costs least.
+
+  Raises:
+    ValueError: an unknown coder.
+  """
   distances, counts = streams.histogram(_distances(positions))
   p = min(_BITS, key=lambda p: _estimate(distances, counts, p, coder))
   fields, is_filler = to_fields(positions, p)

@@ -34,6 +34,7 @@ _SLICE = 1 << 16
 
 
 def check_coder(coder: str) -> None:
+  """Refuses a coder that is neither 'auto' nor known, by a `ValueError`."""
   if coder != 'auto' and coder not in CODERS:
     raise ValueError(
       f'Unknown coder {coder!r}: it must be one of {("auto", *CODERS)}.'
@@ -41,7 +42,7 @@ def check_coder(coder: str) -> None:
 
 
 def check_count(n: int, size: int, what: str) -> None:
-  """Refuses more symbols than a record of `size` bytes may hold."""
+  """Refuses more symbols than `size` bytes may hold, by a `ValueError`."""
   if n > SYMBOLS_A_BYTE * (size + 1):
     raise ValueError(f'Damaged {what}: {n} symbols in {size} bytes.')
 
@@ -119,7 +120,11 @@ def decode_stream(record: bytes, n: int) -> Integer[np.ndarray, ' n']:
 def histogram(
   symbols: Integer[np.ndarray, ' n'],
 ) -> tuple[Integer[np.ndarray, ' k'], Integer[np.ndarray, ' k']]:
-  """Letters that occur, increasing, and how often each does."""
+  """Letters that occur, increasing, and how often each does.
+
+  Raises:
+    ValueError: a symbol out of `0 .. 2^32 - 1`.
+  """
   if not symbols.size:
     return np.zeros(0, np.int64), np.zeros(0, np.int64)
   low, high = int(symbols.min()), int(symbols.max())

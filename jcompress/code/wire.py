@@ -12,6 +12,9 @@ def varint(value: int) -> bytes:
 
   >>> varint(300)
   b'\\xac\\x02'
+
+  Raises:
+    ValueError: it is negative, or 2^62 or more.
   """
   if not 0 <= value < LIMIT:
     raise ValueError(f'{value} is not in 0 .. 2^62 - 1: it has no varint.')
@@ -29,7 +32,11 @@ def prefixed(data: bytes) -> bytes:
 
 
 class Reader:
-  """Reads a buffer from the front and never beyond its end."""
+  """Reads a buffer from the front and never beyond its end.
+
+  Each method that finds too few bytes, or `end` too many, raises a `ValueError`
+  that names `what`.
+  """
 
   def __init__(self, data: bytes, what: str):
     self.data = data

@@ -101,6 +101,27 @@ def test_arrays_come_back_dense():
   assert back['a'].values.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+  'values',
+  [
+    np.array([[-(2**62), 0, 2**40 + 1]], np.int64),
+    np.array([0, 2**64 - 1], np.uint64),
+    np.arange(2**40, 2**40 + 300, dtype=np.int64),
+    np.random.default_rng(0).normal(size=(20, 30)),
+    np.array(np.pi),
+    np.zeros((0, 3), np.int64),
+  ],
+)
+@pytest.mark.parametrize('coder', ['auto', 'raw', 'huffman', 'zstd', 'ans'])
+def test_64_bits_are_kept_where_jax_has_32(values, coder):
+  assert not jax.config.jax_enable_x64
+  tree = {'leaf': encoded.Dense(values), 'array': values}
+  back = container.unpack(container.pack(tree, coder=coder)).tree
+  want = {'leaf': encoded.Dense(values), 'array': encoded.Dense(values)}
+  _same(back, want)
+  _same(encoded.decode(back), encoded.decode(want))
+
+
 def test_metadata():
   metadata = {'a': [1, 2.5, None, {'b': True, 3: b'x'}], 'é': 'ü'}
   data = container.pack({}, metadata=metadata)
@@ -120,6 +141,12 @@ def test_tied_leaves_are_stored_once_and_come_back_as_one():
   assert tree['a'] is tree['b'] is tree['c']
   sizes = container.sizes(data)
   assert sizes.leaves['a'] > 0 == sizes.leaves['b'] == sizes.leaves['c']
+
+
+def test_arrays_made_while_packing_are_not_taken_for_each_other():
+  tree = {str(i): jnp.full(100, i, jnp.int32) for i in range(50)}
+  back = container.unpack(container.pack(tree)).tree
+  _same(encoded.decode(back), tree)
 
 
 def test_equal_bytes_of_other_kinds_are_not_tied():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jcompress import encoded
-from jcompress.code import layouts
+from jcompress.code import arrays, layouts, plain, wire
 
 
 def _back(leaf, coder='auto'):
@@ -87,3 +87,42 @@ def test_a_leaf_that_does_not_decode_is_refused_on_both_sides():
   assert record.count(bytes([24])) == 1
   with pytest.raises(ValueError, match='does not decode'):
     layouts.decode(record.replace(bytes([24]), bytes([25])), 'LowRank')
+
+
+def _array(shape, dtype=np.float32):
+  return wire.prefixed(arrays.encode(np.zeros(shape, dtype)))
+
+
+def _static(*shape):
+  return wire.prefixed(plain.dumps([list(shape)], 'static'))
+
+
+@pytest.mark.parametrize(
+  'kind, record',
+  [
+    ('Dense', b'\0' + _array((2**31 - 1, 0))),
+    ('Dense', b'\0' + _array((2**10, 2**10, 0), bool)),
+    ('Sparse', b'\0' + _array((2**30, 0)) + _array((2**30, 0), bool)),
+    ('Signs', b'\0' + _array((2**15, 1, 1), bool) + _array((1, 2**15, 0))),
+    (
+      'LowRank',
+      b'\0' + _static(2**31 - 1, 0) + _array((0, 1)) + _array((1, 0)),
+    ),
+  ],
+)
+def test_empty_arrays_of_many_rows_are_refused(kind, record):
+  with pytest.raises(ValueError, match='empty shape'):
+    layouts.decode(record, kind)
+
+
+def test_empty_arrays_are_kept_or_not_written():
+  for shape in ((0, 2**31 - 1), (2**19, 0), (3, 0, 2**20)):
+    leaf = encoded.Dense(np.zeros(shape, np.float64))
+    assert _back(leaf).values.shape == shape
+  for leaf in (
+    encoded.Dense(np.zeros((2**20, 0))),
+    encoded.Sparse(np.zeros((2**20, 0)), np.zeros((2**20, 0), bool)),
+    encoded.Codebook(np.zeros(2), np.zeros((2**20, 0), np.uint8)),
+  ):
+    with pytest.raises(ValueError, match='w.* has the empty shape'):
+      layouts.encode(leaf, 'auto', 'w')

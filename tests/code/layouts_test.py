@@ -114,3 +114,14 @@ def test_a_code_beyond_its_codebook_in_a_file_is_refused():
     centers = wire.prefixed(small.prefixed())
     with pytest.raises(ValueError, match='code 16 of 9 centers'):
       layouts.decode(record[:1] + centers + reader.rest(), 'Codebook')
+
+
+@pytest.mark.parametrize('k', [256, 257, 65_536, 65_537])
+@pytest.mark.parametrize('coder', ['auto', 'raw', 'huffman', 'zstd', 'ans'])
+def test_the_last_codes_of_a_large_codebook_survive(k, coder):
+  codes = np.zeros(3000, np.uint32)
+  codes[::7] = k - 1
+  codes[1::7] = np.random.default_rng(0).integers(0, k, len(codes[1::7]))
+  centers = jnp.arange(k, dtype=jnp.float32)
+  leaf = encoded.Codebook(centers, jnp.asarray(codes))
+  _same(_back(leaf, coder), leaf)

@@ -148,3 +148,13 @@ def test_codes_take_two_bytes_only_where_they_must():
 def test_bad_arguments_are_refused(arguments, message):
   with pytest.raises(ValueError, match=message):
     jc.kmeans_share(**arguments)
+
+
+def test_a_pruned_weight_with_more_than_256_codes_survives_the_file():
+  w = jax.random.normal(jax.random.key(0), (100, 60))
+  w = jnp.where(jnp.abs(w) > 1, w, 0)
+  comp = jc.kmeans_share(bits=8)
+  latent, state = comp.init(w)
+  assert state.codes.max() == 256
+  read = jc.unpack(jc.pack(comp.encode(latent, state))).tree
+  np.testing.assert_array_equal(jc.decode(read), comp.view(latent, state))
