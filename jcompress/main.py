@@ -105,6 +105,7 @@ def run_config(
   """
   dataset = data.load(config.data, data_dir=config.data_dir or None)
   workdir.mkdir(parents=True, exist_ok=True)
+  _require_same_config(config, workdir / 'config.json')
   done = stages.run(config, recipe, dataset, workdir)
   last = done[-1]
   encoded = last.compressor.encode(
@@ -126,12 +127,33 @@ def run_config(
     'file_bytes': report.total.file_bytes,
     'ratio': round(report.total.ratio, 4),
   }
-  (workdir / 'result.json').write_text(
-    json.dumps({**result, 'config': config.to_dict()}, indent=2) + '\n'
-  )
+  (workdir / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
   _write_pages(workdir, config, report, result, artifact.tree)
   _print_result(report, result, done, path)
   return result
+
+
+def _require_same_config(config, path):
+  """Notes the config of a new run; refuses to go on with one of another."""
+  free = ('data_dir', 'log_every', 'checkpoint_every')
+  numbers = json.loads(config.to_json())
+  if not path.exists():
+    if jax.process_index() == 0:
+      whole = path.with_suffix('.tmp')
+      whole.write_text(json.dumps(numbers, indent=2) + '\n')
+      whole.replace(path)
+    return
+  before = json.loads(path.read_text())
+  changed = [
+    f'{key}: {before.get(key)} -> {numbers.get(key)}'
+    for key in sorted(before | numbers)
+    if key not in free and before.get(key) != numbers.get(key)
+  ]
+  if changed:
+    raise ValueError(
+      f'{path.parent} holds a run of another config ({"; ".join(changed)}). '
+      'Give a new --workdir, or delete that one.'
+    )
 
 
 def _write_pages(workdir, config, report, result, encoded):

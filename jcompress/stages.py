@@ -128,7 +128,9 @@ class Metrics:
     )
     self.is_writer = jax.process_index() == 0
     if self.is_writer:
-      self.path.write_text(''.join(json.dumps(r) + '\n' for r in kept))
+      whole = self.path.with_suffix('.tmp')
+      whole.write_text(''.join(json.dumps(r) + '\n' for r in kept))
+      whole.replace(self.path)
       self.file = self.path.open('a')
 
   def write(self, **values: Any) -> None:

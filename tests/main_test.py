@@ -45,6 +45,7 @@ def finished(tmp_path_factory):
 def test_train_writes_everything_and_reports_what_it_decodes(finished, capsys):
   assert {p.name for p in finished.iterdir()} == {
     'checkpoints',
+    'config.json',
     'metrics.jsonl',
     'model.jcz',
     'report.html',
@@ -56,7 +57,8 @@ def test_train_writes_everything_and_reports_what_it_decodes(finished, capsys):
   result = json.loads((finished / 'result.json').read_text())
   assert result['file_bytes'] == (finished / 'model.jcz').stat().st_size
   assert result['ratio'] > 40
-  assert result['config']['share']['k'] == 15
+  config = json.loads((finished / 'config.json').read_text())
+  assert config['share']['k'] == 15
   main.main(['evaluate', str(finished / 'model.jcz')])
   assert f'{result["decoded_error"]:.2f} %' in capsys.readouterr().out
 
@@ -74,6 +76,12 @@ def test_inspect_prints_metadata_and_the_table(finished, capsys):
   out = capsys.readouterr().out
   for word in ('model: lenet_300_100', 'fc1/kernel', '784x300', 'total'):
     assert word in out
+
+
+def test_a_workdir_does_not_go_on_with_another_config(finished):
+  with pytest.raises(ValueError, match='k.: 15.* -> .*k.: 7.*new --workdir'):
+    train(finished, '--config.share.k=7')
+  train(finished, '--config.log_every=7')
 
 
 @pytest.mark.slow
