@@ -6,20 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from leaves import assert_same, round_trip
 
 from jcompress import encoded
 from jcompress.code import arrays, layouts, plain, wire
-
-
-def _back(leaf, coder='auto'):
-  record = layouts.encode(leaf, coder, 'w')
-  return layouts.decode(record, type(leaf).__name__)
-
-
-def _same(a, b):
-  a, b = np.asarray(a.decode()), np.asarray(b.decode())
-  assert a.dtype == b.dtype and a.shape == b.shape
-  assert a.tobytes() == b.tobytes()
 
 
 def test_other_kinds_go_field_by_field():
@@ -30,8 +20,8 @@ def test_other_kinds_go_field_by_field():
     encoded.LowRank(jnp.ones((6, 2)), jnp.ones((2, 4)), (2, 3, 4)),
     encoded.LowRank(jnp.zeros((3000, 1)), jnp.zeros((1, 3000)), (3000, 3000)),
   ):
-    back = _back(leaf)
-    _same(back, leaf)
+    back = round_trip(leaf)
+    assert_same(back, leaf)
     assert jax.tree.structure(back) == jax.tree.structure(leaf)
 
 
@@ -55,8 +45,8 @@ def test_kinds_added_later_need_nothing():
   dtype = jnp.dtype('bfloat16')
   for scale in (None, jnp.float32(2)):
     leaf = Scaled(jnp.arange(3.0), scale, 'näme', options, dtype)
-    back = _back(leaf)
-    _same(back, leaf)
+    back = round_trip(leaf)
+    assert_same(back, leaf)
     assert (back.name, back.options, back.dtype) == ('näme', options, dtype)
 
 
@@ -118,7 +108,7 @@ def test_empty_arrays_of_many_rows_are_refused(kind, record):
 def test_empty_arrays_are_kept_or_not_written():
   for shape in ((0, 2**31 - 1), (2**19, 0), (3, 0, 2**20)):
     leaf = encoded.Dense(np.zeros(shape, np.float64))
-    assert _back(leaf).values.shape == shape
+    assert round_trip(leaf).values.shape == shape
   for leaf in (
     encoded.Dense(np.zeros((2**20, 0))),
     encoded.Sparse(np.zeros((2**20, 0)), np.zeros((2**20, 0), bool)),

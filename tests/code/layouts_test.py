@@ -3,20 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from leaves import assert_same, round_trip
 
 from jcompress import encoded
 from jcompress.code import layouts, wire
-
-
-def _back(leaf, coder='auto'):
-  record = layouts.encode(leaf, coder, 'w')
-  return layouts.decode(record, type(leaf).__name__)
-
-
-def _same(a, b):
-  a, b = np.asarray(a.decode()), np.asarray(b.decode())
-  assert a.dtype == b.dtype and a.shape == b.shape
-  assert a.tobytes() == b.tobytes()
 
 
 def _sparse(shape, density, dtype=jnp.float32, seed=0):
@@ -39,8 +29,8 @@ def _codebook(shape, zeros, zero=0, k=17, dtype=np.uint8, seed=0):
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 def test_sparse(shape, density, dtype):
   leaf = _sparse(shape, density, dtype)
-  back = _back(leaf)
-  _same(back, leaf)
+  back = round_trip(leaf)
+  assert_same(back, leaf)
   np.testing.assert_array_equal(back.mask, leaf.mask)
   assert not np.asarray(back.values)[~np.asarray(back.mask)].any()
 
@@ -59,8 +49,8 @@ def test_what_stands_outside_a_mask_is_not_shipped():
 @pytest.mark.parametrize('coder', ['auto', 'raw', 'huffman', 'zstd', 'ans'])
 def test_codebook(shape, zeros, zero, coder):
   leaf = _codebook(shape, zeros, zero)
-  back = _back(leaf, coder)
-  _same(back, leaf)
+  back = round_trip(leaf, coder)
+  assert_same(back, leaf)
   np.testing.assert_array_equal(back.codes, leaf.codes)
   np.testing.assert_array_equal(back.centers, leaf.centers)
   assert back.codes.dtype == leaf.codes.dtype
@@ -68,7 +58,7 @@ def test_codebook(shape, zeros, zero, coder):
 
 @pytest.mark.parametrize('dtype', [np.int8, np.uint16, np.int32, np.uint32])
 def test_codes_keep_their_dtype(dtype):
-  assert _back(_codebook((9, 9), 0.6, dtype=dtype)).codes.dtype == dtype
+  assert round_trip(_codebook((9, 9), 0.6, dtype=dtype)).codes.dtype == dtype
 
 
 def test_structured_zeros_are_cheaper_than_a_stream_of_codes():
@@ -124,4 +114,4 @@ def test_the_last_codes_of_a_large_codebook_survive(k, coder):
   codes[1::7] = np.random.default_rng(0).integers(0, k, len(codes[1::7]))
   centers = jnp.arange(k, dtype=jnp.float32)
   leaf = encoded.Codebook(centers, jnp.asarray(codes))
-  _same(_back(leaf, coder), leaf)
+  assert_same(round_trip(leaf, coder), leaf)
