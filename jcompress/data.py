@@ -35,6 +35,10 @@ class Dataset(NamedTuple):
   test_images: UInt8[np.ndarray, 'm h w c']
   test_labels: Int32[np.ndarray, ' m']
 
+  @property
+  def classes(self) -> int:
+    return int(self.train_labels.max()) + 1
+
 
 def load(name: str, *, data_dir: str | pathlib.Path | None = None) -> Dataset:
   """Loads a data set.

@@ -168,6 +168,15 @@ def bits(tree: Any) -> float:
   The size that counts is `len(pack(tree))`; this is the bound to hold it
   against.
   """
+  return sum(x.bits() for x in encoded_leaves(tree))
+
+
+def encoded_leaves(tree: Any) -> list[Encoded]:
+  """The leaves of an encoded tree.
+
+  Raises:
+    ValueError: some are not encoded.
+  """
   leaves = jax.tree.leaves(tree, is_leaf=is_encoded)
   plain = [type(x).__name__ for x in leaves if not is_encoded(x)]
   if plain:
@@ -175,7 +184,7 @@ def bits(tree: Any) -> float:
       f'Not an encoded tree: it has leaves of type {sorted(set(plain))}. '
       'Pass the result of compressor.encode(latent, state).'
     )
-  return sum(x.bits() for x in leaves)
+  return leaves
 
 
 def stream_entropy(symbols: Shaped[Array | np.ndarray, '...']) -> float:

@@ -114,12 +114,12 @@ def run_config(
   if jax.process_index() != 0:
     return {}
   path = workdir / 'model.jcz'
-  classes = int(dataset.train_labels.max()) + 1
-  jc.save(
-    path,
-    encoded,
-    metadata={'model': config.model, 'data': config.data, 'classes': classes},
-  )
+  metadata = {
+    'model': config.model,
+    'data': config.data,
+    'classes': dataset.classes,
+  }
+  jc.save(path, encoded, metadata=metadata)
   artifact, report = jc.load(path), reports.report(path.read_bytes())
   result = {
     **{f'{s.name}_error': round(s.error, 4) for s in done},
@@ -139,9 +139,7 @@ def _require_same_config(config, path):
   numbers = json.loads(config.to_json())
   if not path.exists():
     if jax.process_index() == 0:
-      whole = path.with_suffix('.tmp')
-      whole.write_text(json.dumps(numbers, indent=2) + '\n')
-      whole.replace(path)
+      stages.write_whole(path, json.dumps(numbers, indent=2) + '\n')
     return
   before = json.loads(path.read_text())
   changed = [

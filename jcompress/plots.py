@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jcompress import encoded, tree
@@ -69,7 +68,7 @@ def plot_training(records: Sequence[dict[str, Any]]):
 
 def plot_weights(encoded_tree: Any, bins: int = 101):
   """Histograms of the nonzero weights of each kernel, with shared values."""
-  leaves = jax.tree.leaves(encoded_tree, is_leaf=encoded.is_encoded)
+  leaves = encoded.encoded_leaves(encoded_tree)
   names = tree.paths(encoded_tree, is_leaf=encoded.is_encoded)
   fig, axes = figure()
   for name, leaf in zip(names, leaves, strict=True):

@@ -2,10 +2,8 @@
 
 import dataclasses
 import io
-import math
 from typing import Any
 
-import jax
 import numpy as np
 from rich import box
 from rich.console import Console
@@ -149,10 +147,9 @@ def report(source: Any) -> Report:
   else:
     if isinstance(source, container.Artifact):
       source = source.tree
-    encoded.bits(source)  # refuses what is not an encoded tree
-    data = container.pack(source)
-  sizes = container.sizes(data)
-  leaves = jax.tree.leaves(source, is_leaf=encoded.is_encoded)
+    data = None
+  leaves = encoded.encoded_leaves(source)
+  sizes = container.sizes(container.pack(source) if data is None else data)
   names = tree.paths(source, is_leaf=encoded.is_encoded)
   rows = [
     _row(name, leaf, sizes.leaves[name])
@@ -186,7 +183,7 @@ def _cells(r):
     f'{r.bits_per_weight:.2f}',
     f'{r.entropy_per_weight:.2f}',
     f'{r.file_bytes:,}',
-    f'{r.ratio:.1f}x' if math.isfinite(r.ratio) else '',
+    f'{r.ratio:.1f}x',
   ]
 
 

@@ -51,8 +51,7 @@ def run(
   Returns:
     The stages in order; the last one is to be encoded.
   """
-  classes = int(dataset.train_labels.max()) + 1
-  model = models.build(config.model, classes)
+  model = models.build(config.model, dataset.classes)
   apply_fn = lambda params, images: model.apply({'params': params}, images)
   sample = data.normalize(dataset.train_images[:1])
   params = model.init(jax.random.key(config.seed), sample)['params']
@@ -128,9 +127,7 @@ class Metrics:
     )
     self.is_writer = jax.process_index() == 0
     if self.is_writer:
-      whole = self.path.with_suffix('.tmp')
-      whole.write_text(''.join(json.dumps(r) + '\n' for r in kept))
-      whole.replace(self.path)
+      write_whole(self.path, ''.join(json.dumps(r) + '\n' for r in kept))
       self.file = self.path.open('a')
 
   def write(self, **values: Any) -> None:
@@ -147,6 +144,13 @@ class Metrics:
   def __exit__(self, *error: Any) -> None:
     if self.is_writer:
       self.file.close()
+
+
+def write_whole(path: pathlib.Path, text: str) -> None:
+  """Writes a text file, whole or not at all."""
+  whole = path.with_suffix('.tmp')
+  whole.write_text(text)
+  whole.replace(path)
 
 
 def read_metrics(path: pathlib.Path) -> Iterator[dict[str, Any]]:

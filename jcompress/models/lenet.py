@@ -65,7 +65,7 @@ class LeNet5(nn.Module):
   @nn.compact
   def __call__(
     self, x: Num[Array | np.ndarray, 'batch h w channels']
-  ) -> Num[Array | np.ndarray, 'batch ...']:
+  ) -> Num[Array, 'batch out']:
     """Computes logits `[batch, classes]`.
 
     Args:

@@ -43,7 +43,7 @@ def largest_mask(
   leaves, treedef = jax.tree.flatten(scores)
   keep = jnp.asarray(keep, jnp.int32)
   codes = [_as_ordered_int(x) for x in leaves]
-  cut = _kth_largest_code(codes, keep, _as_ordered_int(jnp.asarray(guess)))
+  cut = _kth_largest_code(codes, keep, guess)
   count = lambda masks: sum(jnp.sum(m, dtype=jnp.int32) for m in masks)
   missing = keep - count([c > cut for c in codes])
   ties = [c == cut for c in codes]
@@ -74,7 +74,7 @@ def kth_largest(
   codes = [_as_ordered_int(x) for x in jax.tree.leaves(scores)]
   k = jnp.asarray(k, jnp.int32)
   value = jax.lax.bitcast_convert_type(
-    _kth_largest_code(codes, k, _as_ordered_int(jnp.asarray(guess))),
+    _kth_largest_code(codes, k, guess),
     jnp.float32,
   )
   return jnp.where(k == 0, jnp.inf, value)
@@ -95,6 +95,7 @@ def _kth_largest_code(codes, k, guess):
   count = lambda c: sum(jnp.sum(x >= c, dtype=jnp.int32) for x in codes)
   size = jnp.int32(sum(x.size for x in codes))
   top = jnp.int32(jnp.iinfo(jnp.int32).max)
+  guess = _as_ordered_int(jnp.asarray(guess))
 
   def is_open(search):
     return (search.high - search.low > 1) & (search.above_low != k)

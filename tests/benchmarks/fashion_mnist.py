@@ -3,8 +3,8 @@
     python tests/benchmarks/fashion_mnist.py --workdir runs/fashion
 
 Needs the four IDX files (Debian's `dataset-fashion-mnist`, or `--data_dir`).
-Runs three seeds of both configs, about half an hour on two CPU cores, goes on
-where it was cut off, and prints each run and the mean as soon as it is there.
+Runs three seeds of both configs, about half an hour on two CPU cores; goes on
+where it was cut off; prints the table of all runs and their means at the end.
 """
 
 import argparse
