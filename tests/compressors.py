@@ -13,6 +13,7 @@ class Entry(NamedTuple):
   comp: jc.Compressor  # of all leaves it is given
   keeps_zeros: str = ''  # or why exact zeros do not stay zero
   structural: bool = False  # keeps the weights in another form than params
+  hardens: str = ''  # or why what is shipped is not what the model saw
 
 
 def params(dtype=jnp.float32):

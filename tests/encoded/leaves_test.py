@@ -1,9 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-import jcompress as jc
 from jcompress import encoded
 
 LEAVES = {
@@ -52,22 +50,7 @@ def test_half_precision_values_cost_sixteen_bits():
   assert leaf.decode().dtype == jnp.bfloat16
 
 
-def test_entropy_of_constant_and_empty_streams_is_zero():
-  assert encoded.stream_entropy(jnp.ones(5)) == 0
-  assert encoded.stream_entropy(jnp.ones(0)) == 0
-
-
 def test_leaves_pass_through_jit():
   got = jax.jit(lambda t: jax.tree.map(lambda x: x, t))(LEAVES)
   assert got['low_rank'].shape == (4,)
   assert jax.tree.structure(got) == jax.tree.structure(LEAVES)
-
-
-def test_bits_of_plain_params_is_refused():
-  with pytest.raises(ValueError, match='Not an encoded tree'):
-    jc.bits({'w': jnp.ones(3)})
-
-
-def test_data_and_static_fields_are_told_apart():
-  assert encoded.data_fields(encoded.LowRank) == ['left', 'right']
-  assert encoded.static_fields(encoded.LowRank) == ['shape']

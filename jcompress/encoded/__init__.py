@@ -1,0 +1,24 @@
+"""Encoded leaves: an array in the form in which it is shipped.
+
+An encoded tree is the tree of the params with one of these in place of each
+array. Each leaf knows how to become an array again (`decode`) and how many bits
+it needs (`bits`: every number at its width, every code stream at its empirical
+entropy, no headers). Leaves are pytrees, so that their fields hold arrays or
+whatever JAX puts in the place of arrays while it looks at a tree.
+"""
+
+from jcompress.encoded.leaf import Encoded as Encoded
+from jcompress.encoded.leaf import bits as bits
+from jcompress.encoded.leaf import data_fields as data_fields
+from jcompress.encoded.leaf import decode as decode
+from jcompress.encoded.leaf import encoded_leaves as encoded_leaves
+from jcompress.encoded.leaf import is_encoded as is_encoded
+from jcompress.encoded.leaf import leaf as leaf
+from jcompress.encoded.leaf import static as static
+from jcompress.encoded.leaf import static_fields as static_fields
+from jcompress.encoded.leaf import stream_entropy as stream_entropy
+from jcompress.encoded.leaves import Codebook as Codebook
+from jcompress.encoded.leaves import Dense as Dense
+from jcompress.encoded.leaves import LowRank as LowRank
+from jcompress.encoded.leaves import Signs as Signs
+from jcompress.encoded.leaves import Sparse as Sparse

@@ -1,0 +1,20 @@
+import jax.numpy as jnp
+import pytest
+
+import jcompress as jc
+from jcompress import encoded
+
+
+def test_entropy_of_constant_and_empty_streams_is_zero():
+  assert encoded.stream_entropy(jnp.ones(5)) == 0
+  assert encoded.stream_entropy(jnp.ones(0)) == 0
+
+
+def test_bits_of_plain_params_is_refused():
+  with pytest.raises(ValueError, match='Not an encoded tree'):
+    jc.bits({'w': jnp.ones(3)})
+
+
+def test_data_and_static_fields_are_told_apart():
+  assert encoded.data_fields(encoded.LowRank) == ['left', 'right']
+  assert encoded.static_fields(encoded.LowRank) == ['shape']
