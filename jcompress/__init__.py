@@ -4,7 +4,9 @@ A method is a `Compressor`: five pure functions of parameter trees. One jitted
 step trains any of them; `pack` writes the result as one small file.
 """
 
+from jcompress import curvature as curvature
 from jcompress import encoded as encoded
+from jcompress import layers as layers
 from jcompress import ops as ops
 from jcompress import schedules as schedules
 from jcompress import tree as tree
@@ -42,3 +44,6 @@ from jcompress.prune.surgery import dynamic_surgery as dynamic_surgery
 
 # isort: split
 from jcompress.quantize.kmeans_share import kmeans_share as kmeans_share
+
+# isort: split
+from jcompress.binarize.binary_connect import binary_connect as binary_connect
