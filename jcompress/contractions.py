@@ -46,7 +46,7 @@ class Contraction:
 
   def compute(self, x, kernel):
     args = [x, x]
-    args[self.side] = self.operand.arrange(kernel)
+    args[self.side] = self.operand.arrange(kernel, cast=True)
     return jaxprs.bind(self.eqn.primitive, args, self.eqn.params)[0]
 
   def matrix(self, kernel):

@@ -2,7 +2,7 @@
 
 All of them stream over batches and take memory of a few copies of the params
 (`input_hessian`: of its results). Batches are weighted by their examples, the
-length of the first axis of their first array.
+length of the first axis of their arrays.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,14 +10,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
 from jcompress import layers as layers_lib
 from jcompress import tree
+from jcompress.example_gradients import square_sums
 
 Params = Any
 Batch = Any
 Loss = Callable[[Params, Batch], jax.Array]
+
+_CHUNK = 32  # examples whose gradients are looked at together
 
 
 def hvp(loss_fn: Loss, params: Params, batch: Batch, vector: Params) -> Params:
@@ -70,16 +74,14 @@ def hessian_diag(
     raise ValueError(f'samples is {samples}; it must be >= 1.')
 
   def one(params, batch, key):
-    def draw(total, key):
-      signs = _signs_like(params, key)
-      product = hvp(loss_fn, params, batch, signs)
-      add = lambda t, z, h: t + (z * h).astype(jnp.float32) / samples
-      return jax.tree.map(add, total, signs, product), None
+    signs = _signs_like(params, key)
+    product = hvp(loss_fn, params, batch, signs)
+    entry = lambda z, h: (z * h).astype(jnp.float32)
+    return jax.tree.map(entry, signs, product)
 
-    keys = jax.random.split(key, samples)
-    return jax.lax.scan(draw, _zeros_like(params), keys)[0]
-
-  return _mean_over(one, params, batches, jax.random.key(seed))
+  # Not a scan: convolutions in a loop's body are several times slower on CPU.
+  repeated = (batch for batch in batches for _ in range(samples))
+  return _mean_over(one, params, repeated, jax.random.key(seed))
 
 
 def fisher_diag(
@@ -103,11 +105,11 @@ def fisher_diag(
 
   def one(params, batch, key):
     del key
-    grad = jax.grad(loss_fn)
-    rows = lambda example: _as_batch(grad(params, _as_batch(example)))
-    return _mean_square(rows, params, batch)
+    model = lambda p, example: loss_fn(p, _as_batch(example))[None]
+    sums = square_sums(model, params, batch, lambda outputs: jnp.ones((1, 1)))
+    return jax.tree.map(lambda s: s / _size(batch), sums)
 
-  return _mean_over(one, params, batches)
+  return _mean_over(one, params, _chunks(batches))
 
 
 def gauss_newton_diag(
@@ -144,21 +146,21 @@ def gauss_newton_diag(
       f"loss is {loss!r}; it must be 'cross_entropy' or 'squared'."
     )
 
-  def rows(params, example):
-    predict = lambda p: apply_fn(p, _as_batch(example))[0]
-    outputs, back = jax.vjp(predict, params)
-    roots = jnp.eye(outputs.size, dtype=outputs.dtype)
+  def roots(outputs):
+    rows = jnp.eye(outputs.size, dtype=outputs.dtype)
     if loss == 'cross_entropy':
       p = jax.nn.softmax(outputs)
       # These rows r have sum(r r^T) = diag(p) - p p^T.
-      roots = jnp.sqrt(p)[:, None] * (roots - p)
-    return jax.vmap(lambda r: back(r)[0])(roots)
+      rows = jnp.sqrt(p)[:, None] * (rows - p)
+    return rows
 
   def one(params, batch, key):
     del key
-    return _mean_square(lambda x: rows(params, x), params, batch)
+    model = lambda p, example: apply_fn(p, _as_batch(example))[0]
+    sums = square_sums(model, params, batch, roots)
+    return jax.tree.map(lambda s: s / _size(batch), sums)
 
-  return _mean_over(one, params, batches)
+  return _mean_over(one, params, _chunks(batches))
 
 
 def input_hessian(
@@ -238,29 +240,17 @@ def _size(batch):
   return shapes[0][0]
 
 
-def _mean_square(gradients, params, batch):
-  """Mean over examples of the sum of squares of stacked gradients."""
-
-  def add(total, example):
-    square = lambda g: jnp.square(g.astype(jnp.float32)).sum(0) / _size(batch)
-    squares = jax.tree.map(square, gradients(example))
-    return jax.tree.map(jnp.add, total, squares), None
-
-  return jax.lax.scan(add, _zeros_like(params), batch)[0]
+def _chunks(batches):
+  """Pieces of at most `_CHUNK` examples."""
+  for batch in batches:
+    for start in range(0, _size(batch), _CHUNK):
+      yield jax.tree.map(lambda x, s=start: x[s : s + _CHUNK], batch)
 
 
 def _as_batch(example):
   return jax.tree.map(lambda x: x[None], example)
 
 
-def _zeros_like(params):
-  return jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), params)
-
-
 def _signs_like(params, key):
-  leaves, structure = jax.tree.flatten(params)
-  keys = jax.random.split(key, max(1, len(leaves)))
-  return structure.unflatten(
-    jax.random.rademacher(k, x.shape, x.dtype)
-    for k, x in zip(keys, leaves, strict=False)
-  )
+  draw = lambda key, shape, dtype: jax.random.rademacher(key, shape, dtype)
+  return optax.tree.random_like(key, params, draw)

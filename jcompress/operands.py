@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jcompress import jaxprs
 
@@ -36,17 +37,24 @@ class Operand:
       return None
     return Operand(self.path, dims, self.shape, (*self.steps, eqn))
 
-  def arrange(self, leaf: jax.Array) -> jax.Array:
-    """Does to a leaf what was done to this one."""
+  def arrange(self, leaf: jax.Array, *, cast: bool = False) -> jax.Array:
+    """Moves the entries of a leaf as those of this one were moved.
+
+    Args:
+      leaf: of the same shape and of any dtype.
+      cast: also to the dtype that this one was cast to.
+    """
     for eqn in self.steps:
-      (leaf,) = jaxprs.bind(eqn.primitive, [leaf], eqn.params)
+      if cast or eqn.primitive.name != 'convert_element_type':
+        (leaf,) = jaxprs.bind(eqn.primitive, [leaf], eqn.params)
     return leaf
 
   def restore(self, arranged: jax.Array) -> jax.Array:
-    """Inverts `arrange`: it only moves entries, so its transpose undoes it."""
-    form = jax.ShapeDtypeStruct(self.shape, arranged.dtype)
-    (leaf,) = jax.linear_transpose(self.arrange, form)(arranged)
-    return leaf
+    """Inverts `arrange`."""
+    size = math.prod(self.shape)
+    places = self.arrange(jnp.arange(size).reshape(self.shape))
+    leaf = jnp.zeros(size, arranged.dtype)
+    return leaf.at[places.ravel()].set(arranged.ravel()).reshape(self.shape)
 
 
 def _dims_after(eqn, dims) -> Dims | None:
