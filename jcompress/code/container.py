@@ -1,14 +1,15 @@
 """The file: an encoded tree, metadata, nothing else.
 
     magic         8 bytes, as PNG's: found out at once if sent as text
-    version       1 byte
+    version       1 byte: 2 where leaves share a codebook, else 1
     header        varint (bytes * 2 + whether it is a zstd frame), bytes:
                   msgpack [tree, kinds, [kind, bytes of record, ...], metadata]
     records       one a distinct leaf, one after the other
     checksum      8 bytes of BLAKE2b over all before
 
-Tied leaves have one record. There is no code in a file, and reading one never
-runs any: whatever its bytes, the result is the tree or a `ValueError`.
+Tied leaves have one record, and leaves of one codebook have its centers once.
+There is no code in a file, and reading one never runs any: whatever its bytes,
+the result is the tree or a `ValueError`.
 """
 
 import contextlib
@@ -17,10 +18,10 @@ import os
 import tempfile
 from typing import Any, NamedTuple
 
-from jcompress.code import layouts, plain, streams, structure, ties, wire
+from jcompress.code import plain, shared, streams, structure, ties, wire
 
 MAGIC = b'\x89JCZ\r\n\x1a\n'
-VERSION = 1
+VERSION, VERSION_SHARED = 1, 2
 _DIGEST = 8
 
 
@@ -82,7 +83,8 @@ def pack(tree: Any, *, metadata: Any = None, coder: str = 'auto') -> bytes:
   header = plain.dumps(
     [plan, kinds, table] + ([metadata] if metadata else []), 'metadata'
   )
-  parts = [MAGIC, bytes([VERSION]), _frame(header)]
+  version = VERSION_SHARED if records.shares_centers else VERSION
+  parts = [MAGIC, bytes([version]), _frame(header)]
   body = b''.join(parts + [record for _, record in records.all])
   return body + _checksum(body)
 
@@ -95,10 +97,7 @@ def unpack(data: bytes) -> Artifact:
       wrong.
   """
   parts = _read(data)
-  leaves = [
-    layouts.decode(r, k)
-    for r, k in zip(parts.records, parts.kinds, strict=True)
-  ]
+  leaves = shared.decode(parts.records, parts.kinds)
   return Artifact(structure.from_plain(parts.tree, leaves), parts.metadata)
 
 
@@ -182,10 +181,10 @@ def _read(data) -> _Parts:
   reader = wire.Reader(data[: max(len(MAGIC), len(data) - _DIGEST)], 'file')
   reader.take(len(MAGIC))
   version = reader.byte()
-  if version != VERSION:
+  if version not in (VERSION, VERSION_SHARED):
     raise ValueError(
-      f'The file has version {version}, this jcompress reads {VERSION}: '
-      'upgrade jcompress.'
+      f'The file has version {version}, this jcompress reads {VERSION} and '
+      f'{VERSION_SHARED}: upgrade jcompress.'
     )
   if _checksum(reader.data) != data[-_DIGEST:]:
     raise ValueError(

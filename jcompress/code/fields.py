@@ -7,6 +7,7 @@ added later needs nothing here: it is found by its name among the subclasses of
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -33,23 +34,9 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
       f'{path} is a {cls.__module__}.{cls.__name__}, and a later class has '
       'this name: rename one of them.'
     )
-  body = b''
-  if encoded.static_fields(cls):
-    static = [
-      _to_plain(getattr(leaf, name), f'{path}.{name}')
-      for name in encoded.static_fields(cls)
-    ]
-    body += wire.prefixed(plain.dumps(static, f'{path} static fields'))
-  for name in encoded.data_fields(cls):
-    value = getattr(leaf, name)
-    part = b''
-    if value is not None:
-      where = path if cls is encoded.Dense else f'{path}.{name}'
-      value = host(value, where)
-      arrays.check(value, where)
-      part = arrays.encode(value, coder)
-    body += wire.prefixed(part)
-  short = -(-_decoded_size(leaf, path) // streams.SYMBOLS_A_BYTE) - len(body)
+  body = write(leaf, encoded.data_fields(cls), coder, path)
+  size = decoded_size(leaf, path)
+  short = -(-size // streams.SYMBOLS_A_BYTE) - len(body)
   if short > 1:
     head = bytes([LAYOUT | PADDED]) + wire.varint(short) + b'\0' * short
     return head + body
@@ -62,24 +49,63 @@ def decode(reader: wire.Reader, cls: Any) -> encoded.Encoded:
   Raises:
     ValueError: the record is damaged, or of another version of the class.
   """
-  fields: dict[str, Any] = {}
-  names = encoded.static_fields(cls)
-  if names:
-    static = plain.loads(reader.prefixed(), f'{reader.what} static fields')
-    if type(static) is not list or len(static) != len(names):
-      raise ValueError(
-        f'Damaged {reader.what}: static fields {names} wanted. Another version '
-        f'of {cls.__name__} wrote it?'
-      )
-    fields = {n: _from_plain(v) for n, v in zip(names, static, strict=True)}
-  for name in encoded.data_fields(cls):
-    part = reader.prefixed()
-    fields[name] = arrays.decode(part) if part else None
+  fields = read(reader, cls, encoded.data_fields(cls))
   reader.end()
   leaf = make(cls, reader.what, **fields)
-  size = _decoded_size(leaf, reader.what)
+  size = decoded_size(leaf, reader.what)
   streams.check_count(size, len(reader.data), reader.what)
   return leaf
+
+
+def write(
+  leaf: encoded.Encoded, names: Sequence[str], coder: str, path: str
+) -> bytes:
+  """Writes the static fields of a leaf and some of its arrays.
+
+  Raises:
+    ValueError: NaN or inf, or a field that a file cannot hold; it names `path`.
+  """
+  cls = type(leaf)
+  body = b''
+  if encoded.static_fields(cls):
+    static = [
+      _to_plain(getattr(leaf, name), f'{path}.{name}')
+      for name in encoded.static_fields(cls)
+    ]
+    body += wire.prefixed(plain.dumps(static, f'{path} static fields'))
+  for name in names:
+    value = getattr(leaf, name)
+    part = b''
+    if value is not None:
+      where = path if cls is encoded.Dense else f'{path}.{name}'
+      value = host(value, where)
+      arrays.check(value, where)
+      part = arrays.encode(value, coder)
+    body += wire.prefixed(part)
+  return body
+
+
+def read(reader: wire.Reader, cls: Any, names: Sequence[str]) -> dict[str, Any]:
+  """Inverts `write`.
+
+  Raises:
+    ValueError: the record is damaged, or of another version of the class.
+  """
+  fields: dict[str, Any] = {}
+  static_names = encoded.static_fields(cls)
+  if static_names:
+    static = plain.loads(reader.prefixed(), f'{reader.what} static fields')
+    if type(static) is not list or len(static) != len(static_names):
+      raise ValueError(
+        f'Damaged {reader.what}: static fields {static_names} wanted. Another '
+        f'version of {cls.__name__} wrote it?'
+      )
+    values = [_from_plain(v) for v in static]
+    fields = dict(zip(static_names, values, strict=True))
+  for name in names:
+    part = reader.prefixed()
+    fields[name] = arrays.decode(part) if part else None
+  return fields
 
 
 def make(cls: Any, what: str, **fields: Any) -> Any:
@@ -101,8 +127,12 @@ def make(cls: Any, what: str, **fields: Any) -> Any:
     raise ValueError(f'Damaged {what}: {e}') from e
 
 
-def _decoded_size(leaf, what) -> int:
-  """Entries of the decoded array, found without computing it."""
+def decoded_size(leaf: encoded.Encoded, what: str) -> int:
+  """Entries of the decoded array, found without computing it.
+
+  Raises:
+    ValueError: the fields do not fit together, or are too large.
+  """
   if type(leaf) is encoded.Dense:
     return getattr(leaf.values, 'size', 0)
   try:

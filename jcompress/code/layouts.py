@@ -1,23 +1,25 @@
 """How each kind of encoded leaf becomes bytes.
 
-`Sparse` and `Codebook` have layouts of their own: the positions of what is kept
-(or of the codes that are not the commonest one) and the values at them. Every
-other kind is written field by field, static fields as plain values; a kind
-added later needs nothing here, it is found by its name among the subclasses of
-`encoded.Encoded`.
+`Sparse`, `Codebook` and `Quantized` have layouts of their own: the positions of
+what is kept (or of the codes that are not the commonest one) and the values at
+them. Every other kind is written field by field, static fields as plain values;
+a kind added later needs nothing here, it is found by its name among the
+subclasses of `encoded.Encoded`.
 
 A record is one byte (the layout) and the layout's streams.
 """
-
-import math
 
 import jax.numpy as jnp
 import numpy as np
 
 from jcompress import encoded
-from jcompress.code import arrays, fields, masks, streams, wire
+from jcompress.code import arrays, codes, fields, masks, wire
 
-_SPARSE, _FLAT, _SPLIT = 1, 2, 3
+_SPARSE = 1
+CODEBOOK = {False: 2, True: 3}  # by whether the codes are split
+_QUANTIZED = {False: 4, True: 5}
+_GRID = ('scale', 'zero')
+_MOST = 1 << 15  # codes of 16 bits begin at -_MOST or later
 
 
 def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
@@ -31,6 +33,8 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
     return _encode_sparse(leaf, coder, path)
   if type(leaf) is encoded.Codebook and _is_scalar_codebook(leaf):
     return _encode_codebook(leaf, coder, path)
+  if type(leaf) is encoded.Quantized and _is_small_integer(leaf.codes):
+    return _encode_quantized(leaf, coder, path)
   return fields.encode(leaf, coder, path)
 
 
@@ -52,8 +56,10 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
   layout &= ~fields.PADDED
   if layout == _SPARSE and cls is encoded.Sparse:
     return _decode_sparse(reader)
-  if layout in (_FLAT, _SPLIT) and cls is encoded.Codebook:
-    return _decode_codebook(reader, layout)
+  if layout in CODEBOOK.values() and cls is encoded.Codebook:
+    return _decode_codebook(reader, layout == CODEBOOK[True])
+  if layout in _QUANTIZED.values() and cls is encoded.Quantized:
+    return _decode_quantized(reader, layout == _QUANTIZED[True])
   if layout == fields.LAYOUT:
     return fields.decode(reader, cls)
   raise ValueError(f'Unknown layout {layout} of {kind}: a newer file?')
@@ -89,68 +95,84 @@ def _is_scalar_codebook(leaf):
 
 
 def _encode_codebook(leaf, coder, path):
-  centers, codes = (
+  centers, indices = (
     fields.host(leaf.centers, path),
     fields.host(leaf.codes, path),
   )
   arrays.check(centers, path)
-  arrays.check(codes, path)
-  if codes.size and not 0 <= codes.min() <= codes.max() < centers.size:
+  arrays.check(indices, path)
+  if indices.size and not 0 <= indices.min() <= indices.max() < centers.size:
     raise ValueError(
-      f'{path} has codes in {codes.min()} .. {codes.max()} and {centers.size} '
-      f'centers: codes must be in 0 .. {centers.size - 1}.'
+      f'{path} has codes in {indices.min()} .. {indices.max()} and '
+      f'{centers.size} centers: codes must be in 0 .. {centers.size - 1}.'
     )
   head = wire.prefixed(arrays.encode(centers, coder))
-  head += arrays.head(codes.dtype, codes.shape)
-  codes = np.ascontiguousarray(codes)
-  if codes.dtype.name in ('int4', 'uint4'):
-    codes = codes.astype(np.uint8)
-  flat = head + streams.encode_stream(codes.reshape(-1), coder)
-  letters, counts = streams.histogram(codes.reshape(-1))
-  if len(letters) < 2 or 4 * counts.max() < codes.size:
-    return bytes([_FLAT]) + flat
-  common = int(letters[counts.argmax()])
-  mask = np.asarray(codes != common)
-  kept = codes[mask]
-  split = head + wire.varint(common)
-  split += wire.prefixed(masks.encode(mask, coder))
-  split += streams.encode_stream(kept - (kept > common), coder)
-  if len(split) < len(flat):
-    return bytes([_SPLIT]) + split
-  return bytes([_FLAT]) + flat
+  head += arrays.head(indices.dtype, indices.shape)
+  if indices.dtype.name in ('int4', 'uint4'):
+    indices = indices.astype(np.uint8)
+  split, stream = codes.encode(indices, coder)
+  return bytes([CODEBOOK[split]]) + head + stream
 
 
-def _decode_codebook(reader, layout):
+def _decode_codebook(reader, split):
   centers = arrays.decode(reader.prefixed())
   dtype, shape, _ = arrays.read_head(reader)
   if centers.ndim != 1 or not jnp.issubdtype(dtype, jnp.integer):
     raise ValueError(
       f'Damaged {reader.what}: centers {centers.shape}, codes {dtype}.'
     )
-  if layout == _FLAT:
-    codes = streams.decode_stream(reader.rest(), math.prod(shape))
-    _check_codes(codes, centers, dtype, reader.what)
-    codes = codes.astype(dtype, copy=False).reshape(shape)
-  else:
-    common = reader.varint()
-    mask = masks.decode(reader.prefixed(), shape)
-    kept = streams.decode_stream(reader.rest(), int(np.count_nonzero(mask)))
-    kept = kept.astype(np.int64)  # one more than 255 is not a uint8
-    kept += kept >= common
-    _check_codes(np.array([common]), centers, dtype, reader.what)
-    _check_codes(kept, centers, dtype, reader.what)
-    codes = np.full(shape, common, dtype)
-    codes[mask] = kept.astype(dtype)
+  indices = codes.decode(reader, split, shape)
+  largest = int(indices.max()) if indices.size else 0
+  if indices.size and largest >= centers.size:
+    raise ValueError(
+      f'Damaged {reader.what}: code {largest} of {centers.size} centers.'
+    )
+  indices = _as_codes(indices, 0, dtype, reader.what)
   return fields.make(
-    encoded.Codebook, reader.what, centers=centers, codes=codes
+    encoded.Codebook, reader.what, centers=centers, codes=indices
   )
 
 
-def _check_codes(codes, centers, dtype, what):
-  largest = int(codes.max()) if codes.size else 0
-  if codes.size and largest >= centers.size:
-    raise ValueError(
-      f'Damaged {what}: code {largest} of {centers.size} centers.'
-    )
-  if largest > int(jnp.iinfo(dtype).max):
-    raise ValueError(f'Damaged {what}: code {largest} is not {dtype}.')
+def _is_small_integer(x):
+  return jnp.issubdtype(x.dtype, jnp.integer) and x.dtype.itemsize <= 2
+
+
+def _encode_quantized(leaf, coder, path):
+  fields.decoded_size(leaf, path)
+  grid = fields.write(leaf, _GRID, coder, path)
+  steps = fields.host(leaf.codes, path)
+  arrays.check(steps, path)
+  low = int(steps.min()) if steps.size else 0
+  head = wire.prefixed(grid) + wire.varint(low + _MOST)
+  head += arrays.head(steps.dtype, steps.shape)
+  symbols = np.asarray(steps.astype(np.int32) - low)
+  split, stream = codes.encode(symbols, coder)
+  return bytes([_QUANTIZED[split]]) + head + stream
+
+
+def _decode_quantized(reader, split):
+  grid = wire.Reader(reader.prefixed(), reader.what)
+  static_and_grid = fields.read(grid, encoded.Quantized, _GRID)
+  grid.end()
+  low = reader.varint() - _MOST
+  dtype, shape, _ = arrays.read_head(reader)
+  if not jnp.issubdtype(dtype, jnp.integer) or dtype.itemsize > 2:
+    raise ValueError(f'Damaged {reader.what}: codes {dtype}.')
+  steps = codes.decode(reader, split, shape)
+  steps = _as_codes(steps, low, dtype, reader.what)
+  leaf = fields.make(
+    encoded.Quantized, reader.what, codes=steps, **static_and_grid
+  )
+  fields.decoded_size(leaf, reader.what)
+  return leaf
+
+
+def _as_codes(symbols, low, dtype, what):
+  """Symbols from `low` on as integers of a dtype, if they fit into it."""
+  high = low + (int(symbols.max()) if symbols.size else 0)
+  limits = jnp.iinfo(dtype)
+  if not int(limits.min) <= low <= high <= int(limits.max):
+    raise ValueError(f'Damaged {what}: codes {low} .. {high} are not {dtype}.')
+  if low:
+    symbols = symbols.astype(np.int32) + low
+  return symbols.astype(dtype, copy=False)

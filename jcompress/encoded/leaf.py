@@ -22,9 +22,9 @@ class Encoded:
     raise TypeError(f'{type(self).__name__} does not define bits().')
 
 
-def static() -> Any:
+def static(default: Any = dataclasses.MISSING) -> Any:
   """A field that is part of the structure, not of the data."""
-  return dataclasses.field(metadata={'static': True})
+  return dataclasses.field(default=default, metadata={'static': True})
 
 
 def data_fields(cls: type[Encoded]) -> list[str]:

@@ -115,3 +115,101 @@ def test_the_last_codes_of_a_large_codebook_survive(k, coder):
   centers = jnp.arange(k, dtype=jnp.float32)
   leaf = encoded.Codebook(centers, jnp.asarray(codes))
   assert_same(round_trip(leaf, coder), leaf)
+
+
+def _quantized(shape, zeros, low=-7, high=8, dtype=np.int8, zero=None, seed=0):
+  rng = np.random.default_rng(seed)
+  codes = rng.integers(low, high, shape)
+  common = 0 if zero is None else zero
+  codes = np.where(rng.random(shape) < zeros, common, codes).astype(dtype)
+  scale = jnp.asarray(rng.random(shape[-1:]), jnp.float32)
+  zero = None if zero is None else jnp.full(shape[-1:], zero, dtype)
+  return encoded.Quantized(jnp.asarray(codes), scale, zero)
+
+
+@pytest.mark.parametrize('shape', [(), (0,), (1,), (40, 30), (3, 3, 4, 5)])
+@pytest.mark.parametrize('zeros', [0, 0.5, 0.95, 1])
+@pytest.mark.parametrize('coder', ['auto', 'raw', 'huffman', 'zstd', 'ans'])
+def test_quantized(shape, zeros, coder):
+  leaf = _quantized(shape, zeros)
+  back = round_trip(leaf, coder)
+  assert_same(back, leaf)
+  np.testing.assert_array_equal(back.codes, leaf.codes)
+  np.testing.assert_array_equal(back.scale, leaf.scale)
+  assert back.codes.dtype == leaf.codes.dtype and back.zero is None
+
+
+@pytest.mark.parametrize(
+  ('dtype', 'low', 'high'),
+  [
+    (np.int8, -128, 128),
+    (np.uint8, 0, 256),
+    (np.int16, -32768, 32768),
+    (np.uint16, 0, 65536),
+    (np.uint16, 65000, 65536),
+  ],
+)
+@pytest.mark.parametrize('zeros', [0, 0.9])
+def test_quantized_codes_of_the_whole_range_survive(dtype, low, high, zeros):
+  leaf = _quantized((70, 60), zeros, low, high, dtype, zero=high - 1)
+  codes = leaf.codes.at[0, :2].set(np.array([low, high - 1], dtype))
+  leaf = encoded.Quantized(codes, leaf.scale, leaf.zero)
+  back = round_trip(leaf)
+  assert_same(back, leaf)
+  assert back.codes.dtype == dtype and back.zero.dtype == dtype
+  np.testing.assert_array_equal(back.codes, leaf.codes)
+
+
+def test_quantized_codes_of_32_bits_go_field_by_field():
+  leaf = encoded.Quantized(jnp.array([-(2**31), 5]), jnp.float32(2))
+  assert_same(round_trip(leaf), leaf)
+
+
+def test_a_pruned_quantized_leaf_is_written_by_its_positions():
+  rng = np.random.default_rng(0)
+  kept = rng.random((400, 100)) < rng.random((400, 1)) ** 6
+  codes = np.where(kept, rng.integers(1, 8, kept.shape), 0)
+  leaf = encoded.Quantized(jnp.asarray(codes, jnp.int8), jnp.float32(0.1))
+  size = len(layouts.encode(leaf, 'auto', 'w'))
+  assert size < 0.93 * leaf.bits() / 8
+
+
+def test_a_quantized_leaf_that_does_not_decode_is_not_written():
+  leaf = encoded.Quantized(jnp.ones((4, 3), jnp.int8), jnp.ones((4,)))
+  with pytest.raises(ValueError, match='w: this Quantized does not decode'):
+    layouts.encode(leaf, 'auto', 'w')
+  leaf = encoded.Quantized(jnp.ones(3, jnp.int8), jnp.float32(np.nan))
+  with pytest.raises(ValueError, match='w.scale has NaN'):
+    layouts.encode(leaf, 'auto', 'w')
+
+
+@pytest.mark.parametrize('zeros', [0, 0.9])
+def test_damage_of_a_quantized_record_is_harmless(zeros):
+  record = layouts.encode(_quantized((30, 20), zeros), 'auto', 'w')
+  rng = np.random.default_rng(0)
+  refused = 0
+  for i in range(min(len(record), 80)):
+    bad = bytearray(record)
+    bad[i] ^= 1 << rng.integers(8)
+    try:
+      leaf = layouts.decode(bytes(bad), 'Quantized')
+    except ValueError:
+      refused += 1
+    else:
+      assert leaf.decode().shape == leaf.codes.shape
+  assert refused > 5
+  for size in range(len(record)):
+    with pytest.raises(ValueError):
+      layouts.decode(record[:size], 'Quantized')
+
+
+def test_a_scale_in_a_file_cannot_enlarge_the_weight():
+  leaf = _quantized((1, 30), 0)
+  record = layouts.encode(leaf, 'auto', 'w')
+  tall = encoded.Quantized(leaf.codes.T, jnp.ones((30, 1)))
+  other = layouts.encode(tall, 'auto', 'w')
+  reader, small = wire.Reader(record[1:], 'a'), wire.Reader(other[1:], 'b')
+  reader.prefixed()
+  grid = wire.prefixed(small.prefixed())
+  with pytest.raises(ValueError, match='does not decode'):
+    layouts.decode(record[:1] + grid + reader.rest(), 'Quantized')
