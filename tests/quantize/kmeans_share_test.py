@@ -1,14 +1,11 @@
-import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given
 
 import jcompress as jc
 from jcompress.quantize.kmeans import kmeans_1d
-from jcompress.quantize.kmeans_share import look_up
 
 # The figure of Han et al. 2016, with its zeros nudged off zero.
 W = jnp.array(
@@ -51,31 +48,6 @@ def test_zeros_are_outside_the_k_and_stay_zero():
   assert len(np.unique(view)) == 4
 
 
-@given(
-  st.integers(1, 9),
-  st.sampled_from([0, 1, 64, 300, 5000]),
-  st.floats(0, 1),
-  st.integers(0, 99),
-)
-def test_gradients_are_those_of_plain_indexing(k, size, density, seed):
-  rng = np.random.default_rng(seed)
-  w = rng.standard_normal(size) * (rng.random(size) < density)
-  centers, state = jc.kmeans_share(k=k).init(jnp.asarray(w, jnp.float32))
-  weight = jnp.asarray(rng.standard_normal(size), jnp.float32)
-
-  def plain(c):
-    table = jnp.concatenate([jnp.zeros(1), c])
-    return jnp.vdot(table[state.codes], weight)
-
-  shared = lambda c: jnp.vdot(look_up(c, state), weight)
-  want, got = (
-    jax.value_and_grad(plain)(centers),
-    jax.value_and_grad(shared)(centers),
-  )
-  for a, b in zip(want, got, strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
-
-
 def test_members_of_a_center_move_as_one():
   comp = jc.kmeans_share(k=5)
   w = jax.random.normal(jax.random.key(0), (20, 30))
@@ -93,18 +65,6 @@ def test_members_of_a_center_move_as_one():
   for code in range(1, 6):
     assert len(np.unique(view[state.codes == code])) == 1
   assert not np.allclose(np.unique(view), np.unique(comp.view(*comp.init(w))))
-
-
-def test_half_precision_gradients_are_summed_in_float32():
-  w = jnp.ones(5000, jnp.bfloat16)
-  comp = jc.kmeans_share(k=1)
-  centers, state = comp.init(w)
-  grad = jax.grad(lambda c: comp.view(c, state).astype(jnp.float32).sum())(
-    centers
-  )
-  assert grad.dtype == jnp.bfloat16
-  # A sum in bfloat16 would stop at 256.
-  np.testing.assert_allclose(grad.astype(jnp.float32), 5000, rtol=0.01)
 
 
 def test_traced_init_equals_the_concrete_one():
