@@ -1,0 +1,177 @@
+"""Learned step size quantization: the grid is trained with the weights."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jcompress import ops
+from jcompress.base import Compressor, leafwise
+from jcompress.encoded import Quantized
+
+
+class LearnedStep(NamedTuple):
+  """The latent of one array."""
+
+  w: jax.Array  # full precision, of the dtype of the params
+  step: jax.Array  # float32; the distance on the grid is |step|
+
+
+class LearnedStepState(NamedTuple):
+  live: jax.Array  # of the weight, bool: false where it was zero at init
+  gradient_scale: jax.Array  # of the step, float32: 1 / sqrt(N Qp)
+
+
+def learned_step(bits: int, *, axis: int | None = None) -> Compressor:
+  """Rounds weights to a grid whose step is trained: `round(w / s) s`.
+
+  Codes lie in `-2^(bits-1) .. 2^(bits-1) - 1`. The latent of an array is the
+  weight and its step. The step of the grid is `|step|`, so that one that an
+  optimizer carries past zero grows again on the other side, instead of turning
+  the grid around. Weight decay on the latent decays the step too.
+
+  Exact zeros stay zero, and neither the first step nor the `N` of its gradient
+  counts them: a pruned layer gets the grid of the weights it has left.
+
+  Args:
+    bits: of a code, `2 .. 16`.
+    axis: of the weight, with one step for each index, such as `-1` for one a
+      column of `[in, out]`; `N` is then the weights of one step. Default: one
+      step for all.
+
+  Raises:
+    ValueError: bits out of range; in `init`, a weight without that axis.
+
+  References:
+    Esser et al., Learned Step Size Quantization, 2020, arXiv 1902.08153.
+  """
+  if not 2 <= bits <= 16:
+    raise ValueError(f'bits is {bits}; it must lie in 2 .. 16.')
+  low, high = code_range(bits, signed=True)
+
+  def init(w):
+    axes = _others(w, axis)
+    live = w != 0
+    sums = lambda x: jnp.sum(x, axes, jnp.float32, keepdims=axis is not None)
+    count = jnp.maximum(sums(live), 1)
+    mean = sums(jnp.abs(w.astype(jnp.float32))) / count
+    step = jnp.where(mean > 0, 2 * mean / high**0.5, 1)
+    scale = 1 / jnp.sqrt(count * high)
+    return LearnedStep(w, step), LearnedStepState(live, scale)
+
+  def view(latent, state):
+    value = _on_grid(
+      jnp.where(state.live, latent.w, jnp.zeros([], latent.w.dtype)),
+      latent.step,
+      state.gradient_scale,
+      (low, high),
+    )
+    return jnp.where(state.live, value, jnp.zeros([], value.dtype))
+
+  def encode(latent, state):
+    codes, step = _codes(latent.w, latent.step, (low, high))
+    dtype = jnp.int8 if bits <= 8 else jnp.int16
+    codes = jnp.where(state.live, codes, 0).astype(dtype)
+    return Quantized(codes, step, dtype=latent.w.dtype)
+
+  return leafwise(init, view, encode)
+
+
+def learned_step_activation(
+  x: Float[Array, 'batch ...'],
+  step: Float[Array, ''],
+  bits: int,
+  *,
+  signed: bool = False,
+) -> Float[Array, 'batch ...']:
+  """Rounds activations to a grid whose step is a parameter of the model.
+
+  The gradient of `x` passes inside the range of the codes, that of the step is
+  eq. 3 times `1 / sqrt(N Qp)` with `N` the features of one example.
+
+  >>> x = jnp.array([[-0.3, 0.2, 0.9, 2.0]])
+  >>> learned_step_activation(x, jnp.float32(0.5), bits=2)
+  Array([[0. , 0. , 1. , 1.5]], dtype=float32)
+
+  Args:
+    x: activations; the first axis is that of the batch.
+    step: a trained scalar, on the first batch `learned_step_start` of it; the
+      distance on the grid is `|step|`.
+    bits: of a code, `1 .. 16`, at least 2 if signed.
+    signed: codes `-2^(bits-1) .. 2^(bits-1) - 1` instead of `0 .. 2^bits - 1`,
+      which are for activations that are not negative.
+
+  Raises:
+    ValueError: bits out of range.
+
+  References:
+    Esser et al., Learned Step Size Quantization, 2020, arXiv 1902.08153.
+  """
+  low, high = code_range(bits, signed)
+  features = max(1, x.size // max(1, len(x)))
+  scale = jnp.float32(1 / (features * high) ** 0.5)
+  return _on_grid(x, step, scale, (low, high))
+
+
+def learned_step_start(
+  x: Float[Array, '*shape'], bits: int, *, signed: bool = False
+) -> Float[Array, '']:
+  """The step to start from: `2 mean|x| / sqrt(Qp)`, 1 where `x` is all zero.
+
+  Args:
+    x: activations of the first batch.
+    bits: see `learned_step_activation`.
+    signed: see `learned_step_activation`.
+
+  Raises:
+    ValueError: bits out of range.
+
+  References:
+    Esser et al., 2020, arXiv 1902.08153, section 2.1.
+  """
+  _, high = code_range(bits, signed)
+  mean = jnp.sum(jnp.abs(x), dtype=jnp.float32) / max(1, x.size)
+  return jnp.where(mean > 0, 2 * mean / high**0.5, 1)
+
+
+def code_range(bits: int, signed: bool) -> tuple[int, int]:
+  """The least and the largest code, `-Qn` and `Qp`."""
+  least = 2 if signed else 1
+  if not least <= bits <= 16:
+    raise ValueError(
+      f'bits is {bits}; with signed={signed} it must lie in {least} .. 16.'
+    )
+  if signed:
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+  return 0, 2**bits - 1
+
+
+def _on_grid(x, step, gradient_scale, ends):
+  codes, size = _codes(x, step, ends)
+  ratio = x.astype(jnp.float32) / size
+  below, above = ratio <= ends[0], ratio >= ends[1]
+  inside = ~(below | above)
+  slope = jnp.select([below, above], ends, codes - ratio)  # eq. 3
+  slope = jax.lax.stop_gradient(slope * gradient_scale * ops.sign(step))
+  carrier = jnp.where(inside, x.astype(jnp.float32), 0) + slope * step  # eq. 5
+  # An infinite weight must not look like a large one.
+  value = jnp.where(jnp.isfinite(x), codes * size, jnp.nan)  # eq. 2
+  return ops.straight_through(value, carrier).astype(x.dtype)
+
+
+def _codes(x, step, ends):
+  size = jnp.maximum(jnp.abs(step), jnp.finfo(jnp.float32).tiny)
+  return jnp.round(jnp.clip(x.astype(jnp.float32) / size, *ends)), size  # eq. 1
+
+
+def _others(w, axis):
+  """All axes but one, for sums that leave it."""
+  if axis is None:
+    return tuple(range(w.ndim))
+  if not -w.ndim <= axis < w.ndim:
+    raise ValueError(
+      f'axis is {axis}; a weight {list(w.shape)} does not have it. Give one of '
+      f'{-w.ndim} .. {w.ndim - 1}, or None for one step an array.'
+    )
+  return tuple(i for i in range(w.ndim) if i != axis % w.ndim)
