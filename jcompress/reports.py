@@ -152,13 +152,15 @@ def report(source: Any) -> Report:
   sizes = container.sizes(container.pack(source) if data is None else data)
   names = tree.paths(source, is_leaf=encoded.is_encoded)
   rows = [
-    _row(name, leaf, sizes.leaves[name])
-    for name, leaf in zip(names, leaves, strict=True)
+    _row(name, leaf, sizes.leaves[name], bits)
+    for name, leaf, bits in zip(
+      names, leaves, encoded.bits_of_each(leaves), strict=True
+    )
   ]
   return Report(tuple(rows), sizes.overhead)
 
 
-def _row(path, leaf, file_bytes):
+def _row(path, leaf, file_bytes, bits):
   values = tree.to_host(leaf.decode())
   tied = file_bytes == 0
   return Row(
@@ -168,7 +170,7 @@ def _row(path, leaf, file_bytes):
     0 if tied else values.size,
     0 if tied else int(np.count_nonzero(values)),
     0 if tied else 4 * values.size,
-    0.0 if tied else float(leaf.bits()),
+    0.0 if tied else bits,
     file_bytes,
   )
 

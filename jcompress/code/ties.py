@@ -36,7 +36,7 @@ class Records:
     Raises:
       ValueError: a leaf that a file cannot hold; it names `path`.
     """
-    same = _identity(leaf)
+    same = encoded.identity(leaf)
     if same not in self._by_identity:
       kind = type(leaf).__name__
       record = kind, layouts.encode(leaf, self._coder, path or 'The leaf')
@@ -57,16 +57,6 @@ class Records:
       return record
     self.shares_centers = True
     return shared.without_centers(record, centers, first)
-
-
-def _identity(leaf):
-  fields = encoded.data_fields(type(leaf))
-  static = encoded.static_fields(type(leaf))
-  return (
-    type(leaf),
-    tuple(id(getattr(leaf, name)) for name in fields),
-    tuple(repr(getattr(leaf, name)) for name in static),
-  )
 
 
 def _is_constant(leaf):

@@ -9,9 +9,11 @@ whatever JAX puts in the place of arrays while it looks at a tree.
 
 from jcompress.encoded.leaf import Encoded as Encoded
 from jcompress.encoded.leaf import bits as bits
+from jcompress.encoded.leaf import bits_of_each as bits_of_each
 from jcompress.encoded.leaf import data_fields as data_fields
 from jcompress.encoded.leaf import decode as decode
 from jcompress.encoded.leaf import encoded_leaves as encoded_leaves
+from jcompress.encoded.leaf import identity as identity
 from jcompress.encoded.leaf import is_encoded as is_encoded
 from jcompress.encoded.leaf import leaf as leaf
 from jcompress.encoded.leaf import static as static

@@ -1,6 +1,7 @@
 """What an encoded leaf is, and what can be done with a tree of them."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -59,10 +60,35 @@ def decode(tree: Any) -> Any:
 def bits(tree: Any) -> float:
   """Sums the bits of an encoded tree: values, codebooks, entropy of the codes.
 
-  The size that counts is `len(pack(tree))`; this is the bound to hold it
-  against.
+  Tied leaves and codebooks that leaves share are counted once. The size that
+  counts is `len(pack(tree))`; this is the bound to hold it against.
   """
-  return sum(x.bits() for x in encoded_leaves(tree))
+  return sum(bits_of_each(encoded_leaves(tree)))
+
+
+def bits_of_each(leaves: Sequence[Encoded]) -> list[float]:
+  """The bits of each leaf, without what an earlier one has: the same arrays."""
+  seen: set[Any] = set()
+  found = []
+  for x in leaves:
+    number = 0.0 if identity(x) in seen else x.bits()
+    centers = getattr(x, 'centers', None)
+    if number and id(centers) in seen:
+      number -= width(centers) * centers.size
+    seen.add(identity(x))
+    if centers is not None:
+      seen.add(id(centers))
+    found.append(float(number))
+  return found
+
+
+def identity(x: Encoded) -> tuple[Any, ...]:
+  """What two leaves have in common exactly if they hold the same arrays."""
+  return (
+    type(x),
+    tuple(id(getattr(x, name)) for name in data_fields(type(x))),
+    tuple(repr(getattr(x, name)) for name in static_fields(type(x))),
+  )
 
 
 def encoded_leaves(tree: Any) -> list[Encoded]:
