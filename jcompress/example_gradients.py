@@ -58,7 +58,7 @@ def square_sums(
     outputs = layers_lib.evaluate(model, joined, example, call=call)
     return outputs, rows
 
-  structure = jax.tree.structure(params)
+  structure: Any = jax.tree.structure(params)
   names, leaves = tree.paths(params), jax.tree.leaves(params)
   part = lambda keep: structure.unflatten(
     x if keep(n) else None for n, x in zip(names, leaves, strict=True)

@@ -1,25 +1,23 @@
-"""Operations on the model side: rounding, signs and their gradients."""
+"""Operations on the model side: estimators, activations, binary products."""
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
-
-
-def straight_through(
-  value: Float[Array, '*shape'], carrier: Float[Array, '*shape']
-) -> Float[Array, '*shape']:
-  """Has exactly the value of `value` and the gradient of `carrier`.
-
-  Written so that the value is exact: `carrier + (value - carrier)` is not.
-
-  References:
-    Bengio et al., Estimating or Propagating Gradients Through Stochastic
-    Neurons for Conditional Computation, 2013, arXiv 1308.3432.
-  """
-  zero = carrier - jax.lax.stop_gradient(carrier)
-  return zero + jax.lax.stop_gradient(value)
-
-
-def sign(x: Float[Array, '*shape']) -> Float[Array, '*shape']:
-  """`+1` where `x >= 0`, `-1` elsewhere: zero has a sign, unlike `jnp.sign`."""
-  return jnp.where(x >= 0, 1, -1).astype(x.dtype)
+from jcompress.binarize.half_wave import hwgq as hwgq
+from jcompress.estimators import hard_sigmoid as hard_sigmoid
+from jcompress.estimators import sign as sign
+from jcompress.estimators import stochastic_sign as stochastic_sign
+from jcompress.estimators import straight_through as straight_through
+from jcompress.quantize.activations import (
+  linear_activation as linear_activation,
+)
+from jcompress.quantize.dorefa import dorefa_activation as dorefa_activation
+from jcompress.quantize.dorefa import dorefa_gradient as dorefa_gradient
+from jcompress.quantize.fixed_point_ops import fixed_point_op as fixed_point_op
+from jcompress.quantize.fixed_point_ops import (
+  fixed_point_round as fixed_point_round,
+)
+from jcompress.quantize.learned_step import (
+  learned_step_activation as learned_step_activation,
+)
+from jcompress.quantize.learned_step import (
+  learned_step_start as learned_step_start,
+)
+from jcompress.quantize.pact import pact as pact

@@ -2,7 +2,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from jcompress.example_gradients import square_sums
 
@@ -23,9 +22,8 @@ class Net(nn.Module):
     return nn.Dense(3, name='out')(x)
 
 
-@pytest.mark.parametrize('size', [3, 35])
-def test_sums_are_those_of_explicit_gradients(size):
-  x = jax.random.normal(KEY, (size, 2, 3, 2))
+def test_sums_are_those_of_explicit_gradients():
+  x = jax.random.normal(KEY, (3, 2, 3, 2))
   params = Net().init(KEY, x)['params']
   model = lambda p, example: Net().apply({'params': p}, example[None])[0]
   rows = jnp.array([[1.0, 2.0, 0.0], [0.5, -1.0, 3.0]])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jcompress.base import Compressor, leafwise
-from jcompress.ops import straight_through
+from jcompress.estimators import straight_through
 from jcompress.prune.magnitude import (
   kept_count,
   largest_pruned,

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress import ops
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Quantized
+from jcompress.estimators import sign, straight_through
 
 
 class DorefaState(NamedTuple):
@@ -51,7 +51,7 @@ def dorefa_weights(bits: int) -> Compressor:
     if bits == 1:
       size = jnp.sum(jnp.where(live, jnp.abs(w), 0))
       scale = size / jnp.maximum(jnp.sum(live, dtype=jnp.int32), 1)
-      codes, carrier = ops.sign(w), w
+      codes, carrier = sign(w), w
     else:
       t = jnp.tanh(w)
       largest = jax.lax.stop_gradient(jnp.max(jnp.abs(t), initial=0))
@@ -67,7 +67,7 @@ def dorefa_weights(bits: int) -> Compressor:
     codes, scale, carrier = quantize(w, state.live)
     # Infinite weights have a finite tanh, and must not be shipped as ones.
     value = jnp.where(jnp.isfinite(w), codes * scale, jnp.nan)
-    return ops.straight_through(value, carrier).astype(w.dtype)
+    return straight_through(value, carrier).astype(w.dtype)
 
   def encode(w, state):
     codes, scale, _ = quantize(w, state.live)
@@ -101,7 +101,7 @@ def dorefa_activation(
   inside = (x >= 0) & (x <= 1)
   clipped = jnp.where(inside, x, (x > 1).astype(x.dtype))
   value = jnp.round(clipped.astype(jnp.float32) * levels) / levels
-  return ops.straight_through(value.astype(x.dtype), clipped)
+  return straight_through(value.astype(x.dtype), clipped)
 
 
 def dorefa_gradient(

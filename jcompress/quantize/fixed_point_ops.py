@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress import ops
+from jcompress.estimators import straight_through
 
 
 def fixed_point_round(
@@ -55,7 +55,7 @@ def fixed_point_round(
   value = (below + up) * 2.0**-fraction_bits
   value = jnp.where(jnp.isfinite(x), value, jnp.nan).astype(x.dtype)
   inside = multiples == scaled
-  return ops.straight_through(value, jnp.where(inside, x, jnp.zeros_like(x)))
+  return straight_through(value, jnp.where(inside, x, jnp.zeros_like(x)))
 
 
 def fixed_point_op(

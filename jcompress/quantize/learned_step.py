@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress import ops
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Quantized
+from jcompress.estimators import sign, straight_through
 
 
 class LearnedStep(NamedTuple):
@@ -153,11 +153,11 @@ def _on_grid(x, step, gradient_scale, ends):
   below, above = ratio <= ends[0], ratio >= ends[1]
   inside = ~(below | above)
   slope = jnp.select([below, above], ends, codes - ratio)  # eq. 3
-  slope = jax.lax.stop_gradient(slope * gradient_scale * ops.sign(step))
+  slope = jax.lax.stop_gradient(slope * gradient_scale * sign(step))
   carrier = jnp.where(inside, x.astype(jnp.float32), 0) + slope * step  # eq. 5
   # An infinite weight must not look like a large one.
   value = jnp.where(jnp.isfinite(x), codes * size, jnp.nan)  # eq. 2
-  return ops.straight_through(value, carrier).astype(x.dtype)
+  return straight_through(value, carrier).astype(x.dtype)
 
 
 def _codes(x, step, ends):

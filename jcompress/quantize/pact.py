@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress import ops
+from jcompress.estimators import straight_through
 
 
 def pact(
@@ -44,4 +44,4 @@ def pact(
   clip = lambda top: jnp.where(over, top, jnp.where(inside, inputs, 0))  # eq. 1
   unit = jnp.where(alpha > 0, alpha, 1) / levels
   value = jnp.round(clip(jnp.maximum(alpha, 0)) / unit) * unit  # eq. 2
-  return ops.straight_through(value, clip(alpha)).astype(x.dtype)
+  return straight_through(value, clip(alpha)).astype(x.dtype)

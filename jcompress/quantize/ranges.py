@@ -1,0 +1,80 @@
+"""Where to clip the weights of a group, as a share of the largest of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jcompress.prune.threshold import kth_largest
+from jcompress.quantize.grouping import Groups
+
+CALIBRATIONS = ('absmax', 'percentile', 'mse')
+SHARES = np.linspace(0.2, 1.0, 33, dtype=np.float32)
+
+
+def percentile_share(
+  size: Float[Array, '...'], groups: Groups, percentile: float
+) -> Float[Array, '...']:
+  """The share that so many percent of the members of a group do not exceed.
+
+  Of the members that are not zero: those of a pruned weight are few, and what
+  is clipped would soon be many of them. Found by counting, without a sort.
+
+  Args:
+    size: magnitudes, float32, of the shape of the weight.
+    groups: of the weight.
+    percentile: in percent, `0 .. 100`.
+
+  Returns:
+    In `0 .. 1`, of the shape of the scale; 1 for a group of zeros.
+  """
+  rows = groups.rows(size)
+  live = jnp.sum(rows > 0, axis=1)
+  above = jnp.round(live * (1 - percentile / 100)).astype(jnp.int32)
+  clip = jax.vmap(kth_largest)(rows, above + 1)
+  largest = jnp.max(rows, axis=1, initial=0)
+  share = jnp.where(largest > 0, clip / jnp.where(largest > 0, largest, 1), 1)
+  return share.reshape(groups.scale_shape)
+
+
+def least_error_share(
+  error: Callable[[Any], Float[Array, '...']], shape: tuple[int, ...]
+) -> Float[Array, '...']:
+  """The share, of 33 from 0.2 to 1, with the least error in each group.
+
+  Args:
+    error: of a share, one number a group.
+    shape: of the scale.
+  """
+
+  def body(i, best):
+    share = jnp.asarray(SHARES)[i]
+    now = error(share)
+    better = now <= best[0]  # of equal ones the largest
+    least, chosen = best
+    return jnp.where(better, now, least), jnp.where(better, share, chosen)
+
+  start = jnp.full(shape, jnp.inf), jnp.ones(shape, jnp.float32)
+  return jax.lax.fori_loop(0, len(SHARES), body, start)[1]
+
+
+def require_calibration(calibration: str, percentile: float) -> None:
+  """Raises a `ValueError` for an unknown calibration or percentile."""
+  if calibration not in CALIBRATIONS:
+    raise ValueError(
+      f'calibration is {calibration!r}; it must be one of '
+      f'{", ".join(CALIBRATIONS)}.'
+    )
+  if not 50 < percentile <= 100:
+    raise ValueError(
+      f'percentile is {percentile}; it must be above 50 and at most 100.'
+    )
+
+
+def require_bits(bits: Any) -> None:
+  """Raises a `ValueError` unless codes of so many bits fit into a byte."""
+  if isinstance(bits, bool) or bits not in range(2, 9):
+    raise ValueError(f'bits is {bits!r}; it must be a whole number in 2 .. 8.')
