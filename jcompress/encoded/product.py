@@ -159,8 +159,10 @@ class Product(Encoded):
           f"padding is {padding!r}; it must be 'VALID', 'SAME', 'SAME_LOWER', "
           'or pairs of numbers.'
         )
-      padding = jax.lax.padtype_to_pads(
-        x.shape[1:3], (height, width_), strides, padding
+      padding = tuple(
+        jax.lax.padtype_to_pads(
+          x.shape[1:3], (height, width_), strides, padding
+        )
       )
     out = conv_by_table(
       jnp.pad(x, ((0, 0), *padding, (0, 0))),
