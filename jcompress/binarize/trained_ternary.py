@@ -1,0 +1,97 @@
+"""Trained ternary quantization: both magnitudes of a layer are learned."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jcompress.base import Compressor, leafwise
+from jcompress.binarize.latent import look_up
+from jcompress.encoded import Codebook
+from jcompress.estimators import straight_through
+
+
+class TernaryLatent(NamedTuple):
+  weight: jax.Array
+  positive: jax.Array  # what weights above the threshold become, a scalar
+  negative: jax.Array  # those below become its negative, a scalar
+
+
+class TrainedTernaryState(NamedTuple):
+  live: jax.Array  # of the weight, bool: false where it was zero at init
+
+
+def trained_ternary(
+  threshold: float = 0.05, *, start: float | None = 1.0
+) -> Compressor:
+  """Shows the model `W_p`, `0` or `-W_n`, and trains both and the weights.
+
+  A weight is shown as `W_p` above `D`, as `-W_n` below `-D` and as zero
+  between, with `D = threshold * max |w|` in each array. The gradient of `W_p`
+  is the sum of those of its members, that of `W_n` minus the sum; a weight gets
+  its gradient times the magnitude that it is shown as, or as it is where it is
+  shown as zero. Magnitudes are kept from falling below zero. Weights that are
+  zero at `init` stay zero.
+
+  Args:
+    threshold: `0 .. 1`, a fraction of the largest magnitude.
+    start: of both magnitudes. `None` takes the means of what they replace, for
+      networks whose layers do not normalize.
+
+  Raises:
+    ValueError: a threshold outside `0 .. 1`, a start that is not positive.
+
+  References:
+    Zhu et al., Trained Ternary Quantization, 2017, arXiv 1612.01064.
+  """
+  if not 0 <= threshold < 1:
+    raise ValueError(f'threshold is {threshold}; it must lie in 0 .. 1.')
+  if start is not None and not start > 0:
+    raise ValueError(f'start is {start}; it must be positive, or None.')
+
+  def signs_of(w):
+    wide = w.astype(jnp.float32)
+    cut = threshold * jnp.max(jnp.abs(wide), initial=0)
+    return (wide > cut).astype(jnp.int8) - (wide < -cut)
+
+  def init(w):
+    sign = signs_of(w)
+
+    def magnitude(mine):
+      if start is not None:
+        return jnp.asarray(start, w.dtype)
+      size = jnp.sum(jnp.abs(w.astype(jnp.float32)), where=mine)
+      count = jnp.sum(mine, dtype=jnp.int32)
+      return (size / jnp.maximum(count, 1)).astype(w.dtype)
+
+    latent = TernaryLatent(w, magnitude(sign > 0), magnitude(sign < 0))
+    return latent, TrainedTernaryState(w != 0)
+
+  def quantize(latent, state):
+    """The three values, and the codes of the weights among them."""
+    zero = jnp.zeros_like(latent.positive)
+    centers = jnp.stack([-latent.negative, zero, latent.positive])
+    codes = jnp.where(state.live, signs_of(latent.weight) + 1, 1)
+    return centers, codes.astype(jnp.uint8)
+
+  def view(latent, state):
+    centers, codes = quantize(latent, state)
+    value = look_up(centers, codes).astype(jnp.float32)
+    w, positive, negative = (x.astype(jnp.float32) for x in latent)
+    slope = jnp.where(codes == 2, positive, jnp.where(codes == 0, negative, 1))
+    slope = jax.lax.stop_gradient(jnp.where(state.live, slope, 0))
+    carrier = slope * w + positive * (codes == 2) - negative * (codes == 0)
+    return straight_through(value, carrier).astype(latent.weight.dtype)
+
+  def update(latent, state, grad):
+    del grad
+    above = lambda x: jnp.maximum(x, 0).astype(x.dtype)
+    latent = latent._replace(
+      positive=above(latent.positive), negative=above(latent.negative)
+    )
+    return latent, state
+
+  def encode(latent, state):
+    return Codebook(*quantize(latent, state))
+
+  return leafwise(init, view, encode, update=update)
