@@ -6,7 +6,15 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Literal, Primitive
 
-INLINED = ('jit', 'pjit', 'closed_call', 'core_call', 'checkpoint', 'remat')
+INLINED = (
+  'jit',
+  'pjit',
+  'closed_call',
+  'core_call',
+  'checkpoint',
+  'remat',
+  'remat2',
+)
 CUSTOM = ('custom_jvp_call', 'custom_vjp_call', 'custom_vjp_call_jaxpr')
 
 
