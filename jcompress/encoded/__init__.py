@@ -7,6 +7,7 @@ entropy, no headers). Leaves are pytrees, so that their fields hold arrays or
 whatever JAX puts in the place of arrays while it looks at a tree.
 """
 
+from jcompress.encoded.hashed import Hashed as Hashed
 from jcompress.encoded.leaf import Encoded as Encoded
 from jcompress.encoded.leaf import bits as bits
 from jcompress.encoded.leaf import bits_of_each as bits_of_each

@@ -72,7 +72,7 @@ def bits_of_each(leaves: Sequence[Encoded]) -> list[float]:
   found = []
   for x in leaves:
     number = 0.0 if identity(x) in seen else x.bits()
-    centers = getattr(x, 'centers', None)
+    centers: Any = getattr(x, 'centers', None)
     if number and id(centers) in seen:
       number -= width(centers) * centers.size
     seen.add(identity(x))

@@ -1,0 +1,93 @@
+"""Weights by hashing: each position says which bucket it reads, and its sign.
+
+Nothing of the size of the weight is stored: the hash is computed on the fly.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt32
+
+from jcompress.encoded.leaf import Encoded, leaf, static, width
+
+MAX_SIZE = 2**31 - 1
+_PRIMES = 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1  # 2 .. 5 of xxHash
+_SIGN = 0x9E3779B1  # makes the sign a hash of its own
+
+
+@leaf
+class Hashed(Encoded):
+  """A weight whose entries are buckets, with a sign, chosen by a hash.
+
+  The entry at position `p`, counted in row-major order, is
+  `buckets[h(p) % k]`, negated where the top bit of a second hash is set.
+
+  Attributes:
+    buckets: float `[k]`.
+    seed: uint32, a scalar: of the two hashes.
+    shape: of the weight.
+  """
+
+  buckets: Any
+  seed: Any
+  shape: tuple[int, ...] = static()
+
+  def decode(self):
+    buckets, seed = jnp.asarray(self.buckets), jnp.asarray(self.seed)
+    size = math.prod(self.shape)
+    if (
+      buckets.ndim != 1
+      or not len(buckets)
+      or seed.dtype != jnp.uint32
+      or seed.shape
+      or min(self.shape, default=0) < 0
+      or size > MAX_SIZE
+    ):
+      raise ValueError(
+        f'Buckets {list(buckets.shape)} and a {seed.dtype}{list(seed.shape)} '
+        f'seed do not make up a weight {list(self.shape)}.'
+      )
+    positions = jnp.arange(size, dtype=jnp.uint32).reshape(self.shape)
+    return look_up(buckets, seed, positions)
+
+  def bits(self):
+    return float(width(self.buckets) * self.buckets.size + width(self.seed))
+
+
+@jax.jit
+def look_up(
+  buckets: Float[Array, ' k'],
+  seed: UInt32[Array, ''],
+  positions: UInt32[Array, '*shape'],
+) -> Float[Array, '*shape']:
+  """The entries at some positions, with the sharding of the positions.
+
+  The gradient of a bucket, `sum_p sign(p) g(p)` over the positions that read
+  it, is summed in float32.
+  """
+  k = (xxhash32(positions, seed) % jnp.uint32(len(buckets))).astype(jnp.int32)
+  value = (
+    buckets.astype(jnp.float32)  # so that the transpose adds in float32
+    .at[k]
+    .get(mode='promise_in_bounds', out_sharding=jax.typeof(k).sharding)
+  )
+  negative = xxhash32(positions, seed ^ jnp.uint32(_SIGN)) >> 31
+  return jnp.where(negative == 0, value, -value).astype(buckets.dtype)
+
+
+def xxhash32(
+  words: UInt32[Array, '*shape'], seed: UInt32[Array, ''] | int
+) -> UInt32[Array, '*shape']:
+  """The 32-bit xxHash of each word, as four bytes with the lowest first.
+
+  >>> hex(xxhash32(jnp.uint32(0), 0))
+  '0x8d6d969'
+  """
+  prime2, prime3, prime4, prime5 = (jnp.uint32(p) for p in _PRIMES)
+  h = jnp.uint32(seed) + prime5 + jnp.uint32(4) + words * prime3
+  h = (h << 17 | h >> 15) * prime4
+  h = (h ^ h >> 15) * prime2
+  h = (h ^ h >> 13) * prime3
+  return h ^ h >> 16

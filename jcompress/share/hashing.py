@@ -1,0 +1,151 @@
+"""HashedNets: weights share values in buckets that a hash chooses."""
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jcompress import tree
+from jcompress.base import Compressor, leafwise
+from jcompress.binarize.latent import require_choice
+from jcompress.encoded import Hashed
+from jcompress.encoded.hashed import MAX_SIZE, look_up, xxhash32
+
+
+class HashState(NamedTuple):
+  seed: jax.Array  # of the hashes of this array, uint32
+  # For each axis of the weight the row-major positions that its indices add,
+  # uint32: they know the shape and the sharding, and are small.
+  offsets: tuple[jax.Array, ...]
+
+
+def hash_weights(
+  ratio: float | None = None,
+  *,
+  buckets: int | None = None,
+  params: str = 'drawn',
+  seed: int = 1691,
+) -> Compressor:
+  """Lets the weights of each array share the values of `k` hash buckets.
+
+  `V[p] = sign(p) w[h(p)]` for the position `p` of a weight, with two hashes
+  computed on the fly (eqs. 3 and 7), so that the buckets `w` are all that is
+  trained and shipped. Their gradient is `sum_p sign(p) dL/dV[p]` over the
+  weights of a bucket (eq. 12). Weight decay acts on the buckets, once each.
+
+  Args:
+    ratio: of buckets to weights, `0 .. 1`; 1/8 and 1/64 in the paper. Each
+      array has at least one bucket.
+    buckets: instead of `ratio`: how many an array has.
+    params: what the params given to `init` are. `'drawn'`: random ones, for
+      training from scratch as in the paper; buckets start such that the view
+      has their variance. `'trained'`: a bucket starts as the mean of its
+      weights, with their signs, the nearest one in least squares.
+    seed: of the hashes, `0 .. 2^32 - 1`; each array mixes its number in.
+
+  Raises:
+    ValueError: not exactly one of `ratio` and `buckets`; one out of range; in
+      `init`, an array of 2^31 or more weights.
+
+  References:
+    Chen et al., Compressing Neural Networks with the Hashing Trick, 2015,
+    arXiv 1504.04788.
+  """
+  if (ratio is None) == (buckets is None):
+    raise ValueError(
+      f'Give exactly one of ratio and buckets, got {ratio=}, {buckets=}.'
+    )
+  if ratio is not None and not 0 < ratio <= 1:
+    raise ValueError(f'ratio is {ratio}; it must be > 0 and at most 1.')
+  if buckets is not None and not 1 <= buckets <= MAX_SIZE:
+    raise ValueError(f'buckets is {buckets}; it must lie in 1 .. {MAX_SIZE}.')
+  if not 0 <= seed < 2**32:
+    raise ValueError(f'seed is {seed}; it must lie in 0 .. 2^32 - 1.')
+  require_choice('params', params, ('drawn', 'trained'))
+
+  def init(w):
+    if w.size > MAX_SIZE:
+      raise ValueError(
+        f'An array {list(w.shape)} has more than {MAX_SIZE} weights; split it.'
+      )
+    k = max(1, round(w.size * ratio)) if buckets is None else buckets
+    state = HashState(jnp.uint32(seed), _offsets(w))
+    return jnp.zeros(k, w.dtype), state
+
+  @jax.jit
+  def fit(w, zeros, seed):
+    places = jnp.arange(w.size, dtype=jnp.uint32)
+    expand = lambda b: look_up(b, seed, places)
+    _, gather = jax.vjp(expand, zeros.astype(jnp.float32))
+    (sums,) = gather(w.ravel().astype(jnp.float32))
+    (counts,) = gather(expand(jnp.ones(zeros.shape)))
+    members = jnp.maximum(counts, 1)
+    value = sums / (jnp.sqrt(members) if params == 'drawn' else members)
+    return value.astype(zeros.dtype)
+
+  def start(w, zeros, state):
+    if not isinstance(w, jax.core.Tracer):
+      w = jnp.asarray(tree.to_host(w))
+    return fit(tree.replicated(w), zeros, state.seed)
+
+  def view(w, state):
+    return look_up(w, state.seed, _positions(state))  # eq. 7
+
+  def encode(w, state):
+    return Hashed(w, state.seed, tuple(len(o) for o in state.offsets))
+
+  comp = leafwise(init, view, encode)
+
+  def init_all(weights):
+    latent, state = comp.init(weights)
+    state = _distinct_seeds(state)
+    return jax.tree.map(start, weights, latent, state), state
+
+  return comp._replace(init=init_all)
+
+
+def _distinct_seeds(state: Any) -> Any:
+  # Arrays of one shape would share their pattern otherwise.
+  is_state = lambda x: isinstance(x, HashState)
+  states, treedef = jax.tree.flatten(state, is_leaf=is_state)
+  mixed = [
+    s._replace(seed=xxhash32(jnp.uint32(i), s.seed))
+    for i, s in enumerate(states)
+  ]
+  return jax.tree.unflatten(treedef, mixed)
+
+
+def _offsets(w):
+  place = _placement(w)
+  strides = [math.prod(w.shape[axis + 1 :]) for axis in range(w.ndim)]
+  return tuple(
+    place(jnp.arange(size, dtype=jnp.uint32) * jnp.uint32(stride), axis)
+    for axis, (size, stride) in enumerate(zip(w.shape, strides, strict=True))
+  )
+
+
+def _placement(w):
+  """What spreads a vector over devices as an axis of the weight is spread."""
+  if isinstance(w, jax.core.Tracer):
+    sharding, put = jax.typeof(w).sharding, jax.sharding.reshard
+  else:
+    sharding, put = getattr(w, 'sharding', None), jax.device_put
+  if not isinstance(sharding, NamedSharding) or sharding.mesh.empty:
+    return lambda x, axis: x
+  names = (*sharding.spec, *[None] * w.ndim)
+  spread = lambda axis: NamedSharding(sharding.mesh, PartitionSpec(names[axis]))
+  return lambda x, axis: put(x, spread(axis))
+
+
+def _positions(state):
+  if not state.offsets:
+    return jnp.uint32(0)
+  ndim = len(state.offsets)
+  along = [
+    jnp.expand_dims(offset, [i for i in range(ndim) if i != axis])
+    for axis, offset in enumerate(state.offsets)
+  ]
+  return functools.reduce(jnp.add, along)
