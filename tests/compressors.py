@@ -7,6 +7,11 @@ import jax.numpy as jnp
 
 import jcompress as jc
 from jcompress import tree
+from jcompress.binarize import distortions
+
+SIGNS = 'a sign is never zero'
+HASHES = 'which weights share a value is up to a hash'
+VECTORS = 'a codeword moves as a whole, with the zeros in it'
 
 
 class Entry(NamedTuple):
@@ -37,28 +42,196 @@ def checkerboard(like):
   return jax.tree.map(lambda w: jnp.indices(w.shape).sum(0) % 2 == 0, like)
 
 
+def rising(like):
+  """An importance that grows from weight to weight."""
+  return jax.tree.map(lambda w: 1.0 + jnp.arange(w.size).reshape(w.shape), like)
+
+
+def each_alone(params, x):
+  """A model in which each kernel is a layer of its own."""
+  return [x[:, : len(w)] @ w for w in jax.tree.leaves(params)]
+
+
 def table(like):
-  """Every compressor, for params of the structure and shapes of `like`."""
+  """Makers of every compressor, for params of the form of `like`."""
   mask = checkerboard(like)
   cubic = jc.schedules.cubic_sparsity(0.7, begin=0, end=4)
+  probes = jax.random.normal(jax.random.key(1), (16, 8))
   return {
-    'identity': Entry(jc.identity(), 'the dense baseline moves every weight'),
-    'magnitude': Entry(jc.magnitude_prune(0.5, every=2)),
-    'magnitude_schedule': Entry(jc.magnitude_prune(cubic)),
-    'magnitude_global': Entry(jc.magnitude_prune(0.5, scope='global')),
-    'magnitude_quality': Entry(jc.magnitude_prune(quality=0.8)),
-    'magnitude_rewind': Entry(jc.magnitude_prune(0.5, every=2, rewind=True)),
-    'mask': Entry(jc.with_mask(mask)),
-    'surgery': Entry(jc.dynamic_surgery(0.5, every=2)),
-    'surgery_quality': Entry(jc.dynamic_surgery(quality=0.1, probability=0.5)),
-    'kmeans': Entry(jc.kmeans_share(k=3), structural=True),
-    'kmeans_mask': Entry(
+    'identity': lambda: Entry(
+      jc.identity(), 'the dense baseline moves every weight'
+    ),
+    'magnitude': lambda: Entry(jc.magnitude_prune(0.5, every=2)),
+    'magnitude_schedule': lambda: Entry(jc.magnitude_prune(cubic)),
+    'magnitude_global': lambda: Entry(jc.magnitude_prune(0.5, scope='global')),
+    'magnitude_quality': lambda: Entry(jc.magnitude_prune(quality=0.8)),
+    'magnitude_rewind': lambda: Entry(
+      jc.magnitude_prune(0.5, every=2, rewind=True)
+    ),
+    'mask': lambda: Entry(jc.with_mask(mask)),
+    'surgery': lambda: Entry(jc.dynamic_surgery(0.5, every=2)),
+    'surgery_quality': lambda: Entry(
+      jc.dynamic_surgery(quality=0.1, probability=0.5)
+    ),
+    'kmeans': lambda: Entry(jc.kmeans_share(k=3), structural=True),
+    'kmeans_mask': lambda: Entry(
       jc.chain(jc.kmeans_share(bits=2), jc.with_mask(mask)), structural=True
     ),
-    'surgery_mask': Entry(
+    'surgery_mask': lambda: Entry(
       jc.chain(jc.dynamic_surgery(0.3), jc.with_mask(mask))
     ),
+    'binary_connect': lambda: Entry(jc.binary_connect(), SIGNS),
+    'binary_weight': lambda: Entry(jc.binary_weight(), SIGNS),
+    'binary_weight_printed': lambda: Entry(
+      jc.binary_weight('layer', gradient='printed', clip=True), SIGNS
+    ),
+    'distort_rounding': lambda: Entry(jc.distort(distortions.rounding(4))),
+    'distort_noise': lambda: Entry(jc.distort(distortions.added_noise(0.1))),
+    'distort_projection': lambda: Entry(
+      jc.distort(
+        distortions.stochastic_projection(), test=distortions.clipped()
+      ),
+      hardens='trained on random projections, shipped without',
+    ),
+    'loss_aware_binarize': lambda: Entry(jc.loss_aware_binarize(), SIGNS),
+    'loss_aware_ternarize': lambda: Entry(jc.loss_aware_ternarize()),
+    'loss_aware_ternarize_two': lambda: Entry(
+      jc.loss_aware_ternarize(solver='approximate', scales=2)
+    ),
+    'loss_aware_levels': lambda: Entry(jc.loss_aware_levels(3)),
+    'loss_aware_levels_log': lambda: Entry(
+      jc.loss_aware_levels(4, spacing='log')
+    ),
+    'ternary_connect': lambda: Entry(
+      jc.few_multiplications(),
+      hardens='the real weights are shipped, the model saw draws from them',
+    ),
+    'few_multiplications_binary': lambda: Entry(
+      jc.few_multiplications('binary', ships='codes'),
+      SIGNS,
+      hardens='the signs are shipped, the model saw draws',
+    ),
+    'ternary_weight': lambda: Entry(jc.ternary_weight()),
+    'ternary_weight_filter': lambda: Entry(jc.ternary_weight('filter')),
+    'trained_ternary': lambda: Entry(jc.trained_ternary(), structural=True),
+    'binary_connect_stochastic': lambda: Entry(
+      jc.binary_connect(stochastic=True),
+      'real weights ship, and those that start at zero learn like the others',
+      hardens='the real weights are shipped, the model saw signs drawn by them',
+    ),
+    'fixed_point': lambda: Entry(jc.fixed_point(4, 5)),
+    'fixed_point_stochastic': lambda: Entry(
+      jc.fixed_point(4, 5, rounding='stochastic')
+    ),
+    'fixed_point_mask': lambda: Entry(
+      jc.chain(jc.fixed_point(4, 5, rounding='stochastic'), jc.with_mask(mask))
+    ),
+    'learned_step': lambda: Entry(jc.learned_step(4), structural=True),
+    'learned_step_axis': lambda: Entry(
+      jc.learned_step(3, axis=-1), structural=True
+    ),
+    'learned_step_magnitude': lambda: Entry(
+      jc.chain(jc.learned_step(4), jc.magnitude_prune(0.5)), structural=True
+    ),
+    'dorefa': lambda: Entry(jc.dorefa_weights(2)),
+    'dorefa_one_bit': lambda: Entry(jc.dorefa_weights(1)),
+    'incremental': lambda: Entry(jc.incremental_quantize(every=1)),
+    'incremental_halfway': lambda: Entry(
+      jc.incremental_quantize(every=3),
+      hardens='three weights of four are on their levels, the rest is rounded',
+    ),
+    'linear': lambda: Entry(jc.linear_quantize(8)),
+    'linear_tiled': lambda: Entry(jc.linear_quantize(4, tile=4)),
+    'linear_affine': lambda: Entry(jc.linear_quantize(5, symmetric=False)),
+    'linear_percentile': lambda: Entry(
+      jc.linear_quantize(4, calibration='percentile', percentile=90, every=2)
+    ),
+    'linear_mse': lambda: Entry(
+      jc.linear_quantize(3, axis=None, calibration='mse', every=2)
+    ),
+    'linear_mask': lambda: Entry(
+      jc.chain(jc.linear_quantize(8), jc.with_mask(mask))
+    ),
+    'pruned_linear': lambda: Entry(
+      jc.chain(jc.magnitude_prune(0.5), jc.linear_quantize(4))
+    ),
+    'hessian_kmeans': lambda: Entry(
+      jc.hessian_kmeans_share(k=5, importance=rising(like)), structural=True
+    ),
+    'hessian_kmeans_mask': lambda: Entry(
+      jc.chain(jc.hessian_kmeans_share(bits=2), jc.with_mask(mask)),
+      structural=True,
+    ),
+    'uniform': lambda: Entry(jc.uniform_share(k=7), structural=True),
+    'ecsq': lambda: Entry(
+      jc.ecsq_share(16, strength=0.02, importance=rising(like)),
+      structural=True,
+    ),
+    'ecsq_bits': lambda: Entry(jc.ecsq_share(16, bits=1.5), structural=True),
+    'error_corrected': lambda: Entry(
+      jc.error_corrected_pq(each_alone, probes, k=3, length=2),
+      VECTORS,
+      structural=True,
+    ),
+    'product': lambda: Entry(
+      jc.product_quantize(3, length=2), VECTORS, structural=True
+    ),
+    'product_outputs': lambda: Entry(
+      jc.product_quantize(3, length=4, axis=-1), VECTORS, structural=True
+    ),
+    'residual': lambda: Entry(
+      jc.residual_quantize(3, stages=2), VECTORS, structural=True
+    ),
+    'residual_blocks': lambda: Entry(
+      jc.residual_quantize(3, stages=3, length=3, axis=1),
+      VECTORS,
+      structural=True,
+    ),
+    'sign_quantize': lambda: Entry(jc.sign_quantize(), SIGNS, structural=True),
+    'sign_quantize_mean': lambda: Entry(
+      jc.sign_quantize('mean'), SIGNS, structural=True
+    ),
+    'truncated_svd': lambda: Entry(
+      jc.truncated_svd(1),
+      'a sum of products of factors is zero nowhere in particular',
+      structural=True,
+    ),
+    'biased_decay': lambda: Entry(jc.biased_decay(0.01)),
+    'biased_decay_exponential': lambda: Entry(
+      jc.biased_decay(0.01, bias='exponential', shape=2.0)
+    ),
+    'biased_decay_decoupled': lambda: Entry(
+      jc.biased_decay(0.01, decoupled=True)
+    ),
+    'biased_decay_rumelhart': lambda: Entry(
+      jc.biased_decay(0.01, bias='rumelhart', decoupled=True)
+    ),
+    'hash': lambda: Entry(jc.hash_weights(0.5), HASHES, structural=True),
+    'hash_buckets': lambda: Entry(
+      jc.hash_weights(buckets=5, params='trained'), HASHES, structural=True
+    ),
+    'hash_mask': lambda: Entry(
+      jc.chain(jc.hash_weights(1.0), jc.with_mask(mask)), structural=True
+    ),
+    'nm': lambda: Entry(jc.nm_prune()),
+    'nm_outputs': lambda: Entry(jc.nm_prune(1, 3, strength=0.1, axis=-1)),
+    'nm_mask': lambda: Entry(jc.chain(jc.nm_prune(), jc.with_mask(mask))),
+    'soft_share': lambda: Entry(
+      jc.soft_share(100, components=5),
+      structural=True,
+      hardens='the means of the components are shipped',
+    ),
+    'soft_share_beta': lambda: Entry(
+      jc.soft_share(100, components=3, zero_beta=(5.0, 2.0)),
+      structural=True,
+      hardens='the means of the components are shipped',
+    ),
   }
+
+
+def entry(name, like):
+  """One compressor of the table."""
+  return table(like)[name]()
 
 
 NAMES = list(table({}))

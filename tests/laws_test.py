@@ -1,4 +1,11 @@
-"""Every compressor obeys every law (the laws are listed in the README)."""
+"""Every compressor obeys every law (the laws are listed in the README).
+
+What several laws look at is computed once: all tests of a compressor run in one
+process, and its training in each dtype is kept there.
+"""
+
+import functools
+from typing import Any, NamedTuple
 
 import chex
 import compressors
@@ -14,7 +21,13 @@ import jcompress as jc
 from jcompress import tree
 from jcompress.code import container
 
-every = pytest.mark.parametrize('name', compressors.NAMES)
+every = pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=pytest.mark.xdist_group(name))
+    for name in compressors.NAMES
+  ],
+)
 dtypes = pytest.mark.parametrize(
   'dtype', [jnp.float32, jnp.bfloat16, jnp.float16]
 )
@@ -22,7 +35,7 @@ dtypes = pytest.mark.parametrize(
 
 def selected(name, params=None):
   params = compressors.params() if params is None else params
-  entry = compressors.table(tree.split(jc.KERNELS, params)[0])[name]
+  entry = compressors.entry(name, tree.split(jc.KERNELS, params)[0])
   return jc.select(jc.KERNELS, entry.comp)
 
 
@@ -64,6 +77,46 @@ def run(comp, params, steps=5):
   return carry
 
 
+class Training(NamedTuple):
+  """A few steps of a compressor behind `select`."""
+
+  comp: jc.Compressor
+  params: Any
+  tx: optax.GradientTransformation
+  one: Any  # the compiled step
+  traces: list[Any]  # one entry for each time that it was traced
+  carries: list[Any]  # before the first step, after it, ...
+
+  @property
+  def last(self):
+    return self.carries[-1][:2]
+
+
+@functools.cache
+def trained(name, dtype=jnp.float32):
+  comp, tx, params = selected(name), optimizer(), compressors.params(dtype)
+  traces = []
+
+  @jax.jit
+  def one(carry):
+    traces.append(name)
+    return step(comp, tx, carry)
+
+  carries = [start(comp, tx, params)]
+  for _ in range(8):
+    carries.append(one(carries[-1]))
+  return Training(comp, params, tx, one, traces, carries)
+
+
+@functools.cache
+def read_back(name, dtype):
+  """The encoding of a training's end, decoded, and from its file."""
+  comp, last = trained(name, dtype).comp, trained(name, dtype).last
+  encoded = comp.encode(*last)
+  read = container.unpack(container.pack(encoded)).tree
+  return jc.decode(encoded), jc.decode(read)
+
+
 def forms(x):
   form = lambda a: (a.shape, a.dtype, getattr(a, 'weak_type', False))
   return jax.tree.structure(x), [form(a) for a in leaves(x)]
@@ -72,7 +125,7 @@ def forms(x):
 @every
 @dtypes
 def test_1_latent_is_floats_and_state_is_arrays(name, dtype):
-  latent, state = selected(name).init(compressors.params(dtype))
+  latent, state, _ = trained(name, dtype).carries[0]
   for x in leaves(latent):
     assert isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.floating)
   for x in leaves((latent, state)):
@@ -82,32 +135,32 @@ def test_1_latent_is_floats_and_state_is_arrays(name, dtype):
 @every
 @dtypes
 def test_2_view_has_the_form_of_the_params(name, dtype):
-  params, comp = compressors.params(dtype), selected(name)
-  for stage in (comp.init(params), run(comp, params)[:2]):
-    chex.assert_trees_all_equal_shapes_and_dtypes(comp.view(*stage), params)
+  training = trained(name, dtype)
+  for carry in (training.carries[0], training.carries[-1]):
+    chex.assert_trees_all_equal_shapes_and_dtypes(
+      training.comp.view(*carry[:2]), training.params
+    )
 
 
 @every
 @dtypes
 def test_3_step_keeps_structure_and_types(name, dtype):
-  comp, tx = selected(name), optimizer()
-  before = start(comp, tx, compressors.params(dtype))
-  after = jax.jit(lambda c: step(comp, tx, c))(before)
-  assert forms(before[:2]) == forms(after[:2])
+  training = trained(name, dtype)
+  for carry in training.carries[1:]:
+    assert forms(carry[:2]) == forms(training.carries[0][:2])
+  assert len(training.traces) == 1
 
 
 @every
 def test_4_scan_equals_the_loop(name):
-  comp, tx = selected(name), optimizer()
-  loop = carry = start(comp, tx, compressors.params())
-  one = jax.jit(lambda c: step(comp, tx, c))
-  for _ in range(4):
-    loop = one(loop)
-  scan = jax.jit(
-    lambda c: jax.lax.scan(lambda c, _: (step(comp, tx, c), None), c, None, 4)
-  )
+  training = trained(name)
+  body = lambda c, _: (step(training.comp, training.tx, c), None)
+  scan = jax.jit(lambda c: jax.lax.scan(body, c, None, 4)[0])
   chex.assert_trees_all_close(
-    comp.view(*loop[:2]), comp.view(*scan(carry)[0][:2]), rtol=1e-5, atol=1e-6
+    training.comp.view(*training.carries[4][:2]),
+    training.comp.view(*scan(training.carries[0])[:2]),
+    rtol=1e-5,
+    atol=1e-6,
   )
 
 
@@ -153,58 +206,43 @@ def test_6_gradients_are_finite_on_odd_leaves(name, leaf):
 @every
 @dtypes
 def test_7_the_file_decodes_to_the_view(name, dtype):
-  entry = compressors.table(compressors.kernels())[name]
-  comp = selected(name)
-  latent, state, _ = run(comp, compressors.params(dtype))
-  encoded = comp.encode(latent, state)
-  decoded = jc.decode(encoded)
-  read = jc.decode(container.unpack(container.pack(encoded)).tree)
+  entry = compressors.entry(name, compressors.kernels())
+  training = trained(name, dtype)
+  decoded, read = read_back(name, dtype)
   chex.assert_trees_all_equal(read, decoded, strict=True)
-  view = comp.view(latent, state)
+  view = training.comp.view(*training.last)
+  chex.assert_trees_all_equal_shapes_and_dtypes(decoded, view)
   same = all(
     (a == b).all() for a, b in zip(leaves(decoded), leaves(view), strict=True)
   )
-  chex.assert_trees_all_equal_shapes_and_dtypes(decoded, view)
   assert same == (not entry.hardens), entry.hardens
 
 
 @every
 def test_8_identity_is_the_unit_of_chain(name):
-  kernels = compressors.kernels()
-  entry = compressors.table(kernels)[name]
-  alone = run(entry.comp, kernels)
-  chains = (
-    jc.chain(entry.comp, jc.identity()),
-    jc.chain(jc.identity(), entry.comp),
-  )
-  for chained in chains:
-    got = run(chained, kernels)
-    chex.assert_trees_all_equal(
-      chained.view(*got[:2]), entry.comp.view(*alone[:2])
-    )
-    assert forms(chained.encode(*got[:2])) == forms(
-      entry.comp.encode(*alone[:2])
-    )
+  comp = compressors.entry(name, compressors.kernels()).comp
+  assert jc.chain(comp, jc.identity()) == comp
+  assert jc.chain(jc.identity(), comp) == comp
 
 
 @every
 def test_8_only_the_first_of_a_chain_may_be_structural(name):
   kernels = compressors.kernels()
-  entry = compressors.table(kernels)[name]
+  entry = compressors.entry(name, kernels)
   chained = jc.chain(jc.magnitude_prune(0.5), entry.comp)
   if entry.structural:
     with pytest.raises(ValueError, match='Only the first'):
       chained.init(kernels)
   else:
     chex.assert_trees_all_equal_shapes(
-      chained.view(*run(chained, kernels)[:2]), kernels
+      chained.view(*run(chained, kernels, steps=1)[:2]), kernels
     )
 
 
 @every
 def test_9_select_leaves_the_rest_alone(name):
-  params, comp = compressors.params(), selected(name)
-  latent, state = comp.init(params)
+  params, comp = compressors.params(), trained(name).comp
+  latent, state, _ = trained(name).carries[0]
   grads = jax.tree.map(jnp.ones_like, latent)
   for _ in range(3):
     latent, state = comp.update(latent, state, grads)
@@ -218,7 +256,7 @@ def test_9_select_leaves_the_rest_alone(name):
 
 @every
 def test_10_a_pattern_without_a_match_lists_the_paths(name):
-  comp = compressors.table(compressors.kernels())[name].comp
+  comp = compressors.entry(name, compressors.kernels()).comp
   with pytest.raises(ValueError, match='conv.*fc0/bias, fc0/kernel'):
     jc.select('conv.*', comp).init(compressors.params())
 
@@ -226,14 +264,10 @@ def test_10_a_pattern_without_a_match_lists_the_paths(name):
 @every
 @dtypes
 def test_11_zeros_in_are_zeros_out(name, dtype):
-  entry = compressors.table(compressors.kernels())[name]
-  comp, params = selected(name), compressors.params(dtype)
-  latent, state, _ = run(comp, params, steps=8)
-  decoded = jc.decode(
-    container.unpack(container.pack(comp.encode(latent, state))).tree
-  )
+  entry = compressors.entry(name, compressors.kernels())
+  params, (_, read) = trained(name, dtype).params, read_back(name, dtype)
   kept = all(
-    not decoded[layer]['kernel'][params[layer]['kernel'] == 0].any()
+    not read[layer]['kernel'][params[layer]['kernel'] == 0].any()
     for layer in ('fc0', 'fc1')
   )
   assert kept == (not entry.keeps_zeros), entry.keeps_zeros
@@ -241,23 +275,19 @@ def test_11_zeros_in_are_zeros_out(name, dtype):
 
 @every
 def test_12_a_restored_run_continues_bit_for_bit(name, tmp_path):
-  comp, tx, params = selected(name), optimizer(), compressors.params()
-  one = jax.jit(lambda c: step(comp, tx, c))
-  carry = start(comp, tx, params)
-  for _ in range(3):
-    carry = one(carry)
+  training = trained(name)
+  carry = training.carries[3]
   with ocp.StandardCheckpointer() as checkpointer:
     checkpointer.save(tmp_path / 'middle', carry)
     checkpointer.wait_until_finished()
-    restored = checkpointer.restore(
-      tmp_path / 'middle', jax.eval_shape(lambda: start(comp, tx, params))
-    )
+    forms = jax.eval_shape(lambda: carry)
+    carry = checkpointer.restore(tmp_path / 'middle', forms)
   for _ in range(3):
-    carry, restored = one(carry), one(restored)
-  chex.assert_trees_all_equal(carry[0], restored[0], strict=True)
-  chex.assert_trees_all_equal(
-    comp.view(*carry[:2]), comp.view(*restored[:2]), strict=True
-  )
+    carry = training.one(carry)
+  want = training.carries[6]
+  chex.assert_trees_all_equal(carry[0], want[0], strict=True)
+  view = training.comp.view
+  chex.assert_trees_all_equal(view(*carry[:2]), view(*want[:2]), strict=True)
 
 
 @every
@@ -271,7 +301,7 @@ def test_13_a_mesh_of_eight_gives_the_same(name):
     ),
   )
   sharded = run(comp, jax.tree.map(place, params))
-  alone = run(comp, params)
+  alone = trained(name).carries[5]
   chex.assert_trees_all_close(
     comp.view(*sharded[:2]), comp.view(*alone[:2]), rtol=1e-5, atol=1e-6
   )
@@ -280,8 +310,8 @@ def test_13_a_mesh_of_eight_gives_the_same(name):
 @every
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
 def test_15_nan_and_inf_name_the_leaf(name, bad):
-  comp, params = selected(name), compressors.params()
-  latent, state = comp.init(params)
+  comp, params = trained(name).comp, compressors.params()
+  latent, state, _ = trained(name).carries[0]
   broken = dict(params, fc1=dict(params['fc1']))
   broken['fc1']['kernel'] = params['fc1']['kernel'].at[2, 3].set(bad)
   with pytest.raises(ValueError, match='fc1/kernel at init'):
