@@ -27,13 +27,14 @@ def main():
   parser = argparse.ArgumentParser()
   parser.add_argument('--model', action='append', help='may be repeated')
   parser.add_argument('--repeats', type=int, default=15)
+  parser.add_argument('--only', default='', help='rows that contain this')
   arguments = parser.parse_args()
   print(f'{jax.devices()[0].platform}, jax {jax.__version__}, batch {BATCH}')
   for name in arguments.model or ['lenet_300_100', 'lenet5']:
-    measure(name, arguments.repeats)
+    measure(name, arguments.repeats, arguments.only)
 
 
-def measure(name, repeats):
+def measure(name, repeats, only):
   model = models.build(name)
   key = jax.random.key(0)
   images = jax.random.uniform(key, (BATCH, 28, 28, 1))
@@ -72,7 +73,16 @@ def measure(name, repeats):
     ),
     'kmeans_share, dense': (select(jc.kmeans_share(k=15)), params),
     'kmeans_share, 8 % kept': (select(jc.kmeans_share(k=15)), pruned),
+    'linear_quantize, 8 bits': (select(jc.linear_quantize(8)), params),
+    'linear_quantize, a layer': (
+      select(jc.linear_quantize(8, axis=None)),
+      params,
+    ),
+    'learned_step, 8 bits': (select(jc.learned_step(8)), params),
+    'binary_connect': (select(jc.binary_connect()), params),
+    'loss_aware_binarize': (select(jc.loss_aware_binarize()), params),
   }
+  runs = {label: run for label, run in runs.items() if only in label}
   copy = functools.partial(jax.tree.map, lambda x: jnp.array(x, copy=True))
   carries = {'plain': (plain, copy((params, tx.init(params))))}
   for label, (comp, start) in runs.items():
