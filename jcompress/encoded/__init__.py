@@ -25,5 +25,6 @@ from jcompress.encoded.leaves import Dense as Dense
 from jcompress.encoded.leaves import LowRank as LowRank
 from jcompress.encoded.leaves import Signs as Signs
 from jcompress.encoded.leaves import Sparse as Sparse
+from jcompress.encoded.packed_signs import PackedSigns as PackedSigns
 from jcompress.encoded.product import Product as Product
 from jcompress.encoded.quantized import Quantized as Quantized

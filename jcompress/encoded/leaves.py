@@ -4,9 +4,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from jcompress import tree as tree_lib
+from jcompress.binarize.xnor_ops import Padding
 from jcompress.encoded.leaf import Encoded, leaf, static, stream_entropy, width
+from jcompress.encoded.packed_signs import PackedSigns, packed_signs
 
 
 @leaf
@@ -44,6 +47,64 @@ class Signs(Encoded):
 
   def bits(self):
     return float(self.signs.size + width(self.scale) * self.scale.size)
+
+  def packed(self) -> PackedSigns:
+    """The signs 32 to a word: what to keep where many products are wanted.
+
+    Raises:
+      ValueError: the weight is neither a matrix `[in, out]` nor a kernel
+        `[height, width, in, out]`, or its scale varies along more than the
+        outputs.
+    """
+    return packed_signs(self.signs, self.scale)
+
+  def matmul(
+    self, x: Bool[Array, '*batch n_in'] | Float[Array, '*batch n_in']
+  ) -> Float[Array, '*batch n']:
+    """`sgn(x) @ decode()` of a weight `[in, out]`, from packed bits.
+
+    The inputs count as signs too, `+1` where `x >= 0`. The sum of the signs is
+    exact; the scale comes last, in float32.
+
+    Args:
+      x: inputs `[..., in]`, or `x >= 0`.
+
+    Raises:
+      ValueError: the weight is no matrix, `x` does not fit, or the scale varies
+        along the inputs.
+
+    References:
+      Rastegari et al., XNOR-Net, 2016, arXiv 1603.05279, section 3.2.
+    """
+    return self.packed().matmul(x)
+
+  def conv(
+    self,
+    x: Bool[Array, 'n height width channels']
+    | Float[Array, 'n height width channels'],
+    strides: tuple[int, int] = (1, 1),
+    padding: Padding = 'VALID',
+    groups: int = 1,
+  ) -> Float[Array, 'n out_height out_width out_channels']:
+    """Convolution of `sgn(x)` with `decode()`, from packed bits.
+
+    Padding counts as zero, as in `ops.xnor_conv`.
+
+    Args:
+      x: `[n, height, width, groups * in]`, or `x >= 0`.
+      strides: of the window.
+      padding: 'VALID', 'SAME', 'SAME_LOWER', or pairs: rows of zeros before and
+        after, then columns.
+      groups: of channels; `out` must be a multiple of it.
+
+    Raises:
+      ValueError: the weight is no kernel of four axes; `x`, strides, padding or
+        groups do not fit; the scale varies along more than the outputs.
+
+    References:
+      Rastegari et al., XNOR-Net, 2016, arXiv 1603.05279, section 3.2.
+    """
+    return self.packed().conv(x, strides, padding, groups)
 
 
 @leaf

@@ -1,0 +1,91 @@
+"""Times products of packed signs against float32 products of the same shape.
+
+Run as `python tests/benchmarks/binary.py`. Weights are packed beforehand, the
+inputs in the measured call. Shortest of some runs each, in one process: one
+after the other, where the packed weights may stay in a cache, and in turns,
+where the floats drive them out.
+"""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jcompress.binarize.binary_dot import binary_dot
+from jcompress.binarize.packing import pack_signs
+from jcompress.binarize.xnor_ops import binary_conv
+
+
+def timed(functions, repeats):
+  """The shortest time of each function in seconds, called in turns."""
+  seconds = [[] for _ in functions]
+  for _ in range(repeats):
+    for function, times in zip(functions, seconds, strict=True):
+      start = time.perf_counter()
+      jax.block_until_ready(function())
+      times.append(time.perf_counter() - start)
+  return [min(times) for times in seconds]
+
+
+def signs(x):
+  return jnp.where(x >= 0, 1.0, -1.0)
+
+
+def float_conv(x, w):
+  return jax.lax.conv_general_dilated(
+    x, w, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+
+
+def row(name, multiply_adds, dense, packed, x, w, words, repeats):
+  dense, packed = jax.jit(dense), jax.jit(packed)
+  np.testing.assert_array_equal(packed(x, words), dense(signs(x), signs(w)))
+  calls = [lambda: dense(x, w), lambda: packed(x, words)]
+  timed(calls, 1)  # compiles
+  (plain,), (fast,) = (timed([call], repeats) for call in calls)
+  plain_turn, fast_turn = timed(calls, repeats)
+  print(
+    f'{name:34}{multiply_adds / 1e6:6.0f}{multiply_adds / 32e6:7.1f}'
+    f'{1e3 * plain:12.3f}{1e3 * fast:11.3f}{plain / fast:7.1f}'
+    f'{plain_turn / fast_turn:9.1f}'
+  )
+
+
+def main():
+  print(f'{"":34}  10^6 operations     milliseconds      float32 / packed')
+  print(
+    f'{"shape":34}{"floats":>6}{"words":>7}{"float32":>12}{"packed":>11}'
+    f'{"alone":>7}{"in turns":>9}'
+  )
+  size = 4096
+  w = jax.random.normal(jax.random.key(0), (size, size))
+  words = jax.jit(lambda w: pack_signs(w, 0))(w)
+  for batch, repeats in ((1, 100), (128, 10)):
+    x = jax.random.normal(jax.random.key(1), (batch, size))
+    row(
+      f'dense {batch} x {size} x {size}',
+      batch * size * size,
+      lambda x, w: x @ w,
+      lambda x, words: binary_dot(pack_signs(x), words, size),
+      x,
+      w,
+      words,
+      repeats,
+    )
+  x = jax.random.normal(jax.random.key(1), (8, 28, 28, 256))
+  w = jax.random.normal(jax.random.key(2), (3, 3, 256, 256))
+  row(
+    'conv 3 x 3, 256 to 256, 8 x 28^2',
+    8 * 28 * 28 * 9 * 256 * 256,
+    float_conv,
+    lambda x, words: binary_conv(x, words, padding='SAME'),
+    x,
+    w,
+    pack_signs(w, 2),
+    8,
+  )
+
+
+if __name__ == '__main__':
+  main()
