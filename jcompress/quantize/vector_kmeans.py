@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float32, Shaped, UInt
 
 from jcompress import tree
+from jcompress.quantize.kmeans_plus_plus import choose_start
 
 MAX_K = 65536
 _TILE = 2**20  # distances at a time
-_UNROLL = 8
 _EXACT = jax.lax.Precision.HIGHEST  # no TensorFloat-32
 
 
@@ -178,10 +178,10 @@ def _cluster(x, h, marks, sample, iterations):
     return _measure(x, h, centers, _nearest(points, centers - mean))
 
   if sample is None:
-    chosen, codes = _start(x, h, marks)
+    chosen, codes = choose_start(x, h, marks)
     fit = _measure(x, h, x[chosen], codes)
   else:
-    chosen, _ = _start(x[sample], h[sample], marks)
+    chosen, _ = choose_start(x[sample], h[sample], marks)
     fit = fit_to(x[sample[chosen]])
   fit = _improve(x, fit, fit_to, iterations)
   distortion = jnp.ldexp(fit.distortions.sum(), 2 * exponent + h_exponent)
@@ -191,69 +191,6 @@ def _cluster(x, h, marks, sample, iterations):
 
 def _exponent(x):
   return jnp.frexp(jnp.abs(x).max())[1]
-
-
-def _start(x, h, marks):
-  """Chooses vectors; gives their positions, and the code of each vector.
-
-  Marks `[k, candidates]` are random numbers in `0 .. 1`.
-  """
-  k, (n, d) = len(marks), x.shape
-  width = min(d, _UNROLL)
-  columns = jnp.pad(x.T, ((0, -d % width), (0, 0))).reshape(-1, width, n)
-  draws = jax.vmap(_draw, (None, 0))
-
-  def squares_to(candidates):
-    def add(squares, columns):
-      # XLA is fifty times slower at a sum over a leading axis.
-      for column in columns:
-        squares += jnp.square(column - column[candidates, None])
-      return squares, None
-
-    start = jnp.zeros((len(candidates), n))
-    return jax.lax.scan(add, start, columns)[0]
-
-  def choose(j, carry):
-    squares, codes, chosen = carry
-    mass = h * squares
-    candidates = draws(mass, marks[j])
-    candidates = jnp.where((mass > 0).any(), candidates, chosen[j - 1])
-    new = squares_to(candidates)
-    best = (h * jnp.minimum(squares, new)).sum(1).argmin()
-    codes = jnp.where(new[best] < squares, j, codes)
-    squares = jnp.minimum(squares, new[best])
-    return squares, codes, chosen.at[j].set(candidates[best])
-
-  first = draws(h, marks[0, :1])
-  start = (
-    squares_to(first)[0],
-    jnp.zeros(n, jnp.int32),
-    jnp.zeros(k, jnp.int32).at[0].set(first[0]),
-  )
-  _, codes, chosen = jax.lax.fori_loop(1, k, choose, start)
-  return chosen, codes
-
-
-def _draw(mass, mark):
-  """Where the running sum reaches a share of the total; never at mass zero."""
-  side = math.isqrt(len(mass) - 1) + 1
-  rows = jnp.pad(mass, (0, side * side - len(mass))).reshape(side, side)
-  totals = rows.sum(1)
-  wanted = mark * totals.sum()
-  row, before = _reach(totals, wanted)
-  column, _ = _reach(rows[row], wanted - before)
-  return row * side + column
-
-
-def _reach(mass, wanted):
-  size = len(mass)
-  upper = jnp.triu(jnp.ones((size, size)))  # its product is a running sum
-  sums = jnp.matmul(mass, upper, precision=_EXACT)
-  numbers = jnp.arange(size, dtype=jnp.int32)
-  first = jnp.where((mass > 0) & (sums > wanted), numbers, size).min()
-  last = jnp.where(mass > 0, numbers, 0).max()
-  i = jnp.minimum(first, last)  # rounding can put the total out of reach
-  return i, sums[i] - mass[i]
 
 
 def _nearest(points, centers):
