@@ -97,7 +97,9 @@ def error_corrected_pq(
     def corrected(layer, x, kernel):
       if layer.path not in starts or layer.kind == 'embed':
         return layer(x, kernel)
-      centers, state = starts[layer.path]
+      centers, state = fits[layer.path] = starts[layer.path]
+      if not kernel.size:
+        return layer(x, kernel)
       view = _View(layer, kernel.shape, axis, centers.shape)
       found = correct(
         *_moments(view, x, responses[layer.path]),

@@ -235,8 +235,8 @@ def pruned_by_magnitude(w, accept):
 @pytest.mark.parametrize(
   ('problem', 'hidden', 'decay', 'seed', 'before', 'after', 'train', 'test'),
   [
-    (1, 3, 3e-4, 10, 58, 14, 124, 432),
-    (2, 2, 3e-4, 3, 39, 15, 169, 432),
+    pytest.param(1, 3, 3e-4, 10, 58, 14, 124, 432, marks=pytest.mark.slow),
+    pytest.param(2, 2, 3e-4, 3, 39, 15, 169, 432, marks=pytest.mark.slow),
     (3, 2, 1e-3, 2, 39, 4, 114, 420),  # 93.4 and 97.2 %
   ],
 )
