@@ -41,8 +41,8 @@ class Groups(NamedTuple):
     """One number for each group, in the shape of the scale.
 
     Args:
-      x: of the shape of the array, not negative.
-      how: `jnp.max` or `jnp.sum`; zeros fill up the last tile.
+      x: of the shape of the array.
+      how: `jnp.max`, of zero too, or `jnp.sum`; zeros fill up the last tile.
     """
     inner = tuple(i for i in range(x.ndim) if i not in self.axes)
     if self.tile:

@@ -97,10 +97,8 @@ def linear_quantize(
   steps = 2**bits - (2 if symmetric else 1)
 
   def sides(w):
-    """Magnitudes on both sides of zero together, or on each."""
-    return (
-      (jnp.abs(w),) if symmetric else (jnp.maximum(-w, 0), jnp.maximum(w, 0))
-    )
+    """How far weights reach to both sides of zero alike, or to each."""
+    return (jnp.abs(w),) if symmetric else (-w, w)
 
   def largest(w):
     groups = groups_of(w.shape, axis, tile)

@@ -24,14 +24,14 @@ def percentile_share(
   is clipped would soon be many of them. Found by counting, without a sort.
 
   Args:
-    size: magnitudes, float32, of the shape of the weight.
+    size: magnitudes, float32, of the shape of the weight; negative is zero.
     groups: of the weight.
     percentile: in percent, `0 .. 100`.
 
   Returns:
     In `0 .. 1`, of the shape of the scale; 1 for a group of zeros.
   """
-  rows = groups.rows(size)
+  rows = groups.rows(jnp.maximum(size, 0))
   live = jnp.sum(rows > 0, axis=1)
   above = jnp.round(live * (1 - percentile / 100)).astype(jnp.int32)
   clip = jax.vmap(kth_largest)(rows, above + 1)

@@ -42,9 +42,8 @@ def test_the_worked_example():
   np.testing.assert_array_equal(twin(x), y)
 
 
-@pytest.mark.parametrize('seed', range(2))
-def test_the_error_of_a_layer_is_within_half_a_step_of_each_factor(seed):
-  rng = np.random.default_rng(seed)
+def test_the_error_of_a_layer_is_within_half_a_step_of_each_factor():
+  rng = np.random.default_rng(0)
   w = jnp.asarray(rng.standard_normal((30, 50)), jnp.float32)
   x = jnp.asarray(rng.random(50), jnp.float32)
   params = {'kernel': w, 'bias': jnp.zeros(30)}
@@ -189,7 +188,7 @@ def test_every_kind_of_layer(dtype, symmetric):
 
 @pytest.mark.parametrize(
   ('size', 'bits', 'signed'),
-  [(500, 8, False), (1000, 8, False), (20_000, 8, False), (20_000, 8, True)],
+  [(500, 8, False), (1000, 8, False), (20_000, 8, True)],
 )
 def test_sums_beyond_a_float_are_split_into_digits(size, bits, signed):
   rng = np.random.default_rng(0)
