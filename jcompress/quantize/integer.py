@@ -1,6 +1,5 @@
 """A whole network in integer arithmetic, and its twin in exact floats."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -97,7 +96,7 @@ def integer_model(
     if layer.path not in digits or layer.kind == 'embed':
       return layer(x, kernel)
     dtype = jax.eval_shape(layer, x, kernel).dtype
-    layer, grid = _uncast(layer), ranges[layer.path]
+    grid = ranges[layer.path]
     codes, w = activation_codes(jnp.asarray(x), grid), weights[layer.path]
     if simulate:
       sums = _simulated_sums(layer, codes, w.codes, digits[layer.path], grid)
@@ -155,17 +154,6 @@ def _digits(layer, weights, grid, simulate):
   while total * (2**digits - 1) > _EXACT:
     digits -= 1
   return digits
-
-
-def _uncast(layer):
-  """The layer without the casts of its kernel to a float of the model."""
-  found = layer.contraction
-  steps = [
-    s for s in found.operand.steps if s.primitive.name != 'convert_element_type'
-  ]
-  operand = dataclasses.replace(found.operand, steps=tuple(steps))
-  found = dataclasses.replace(found, operand=operand)
-  return dataclasses.replace(layer, contraction=found)
 
 
 def _sums(layer, x, codes, dtype):
