@@ -1,7 +1,7 @@
 """Eight CPU devices, quick compilation, short property tests.
 
-What is compiled is kept in `.pytest_cache`, for the workers and processes of a
-run and for the next one, which takes half the time.
+What is compiled is kept in `.pytest_cache`, for the processes of a run and for
+the next one.
 """
 
 import os
