@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int32, UInt32
 
 from jcompress.binarize.binary_dot import binary_dot, differing_bits
 from jcompress.binarize.packing import WORD, gathered, pack_signs
-
-Padding = str | Sequence[tuple[int, int]]
+from jcompress.windows import Padding as Padding
+from jcompress.windows import conv_padding
 
 
 def xnor_dense(
@@ -80,7 +79,7 @@ def xnor_conv(
   References:
     Rastegari et al., XNOR-Net, 2016, arXiv 1603.05279, section 3.2.
   """
-  pads = _pads(x.shape, w.shape, strides, padding, groups)
+  pads = conv_padding(x.shape, w.shape, strides, padding, groups)
 
   def packed(x, w):
     return binary_conv(x, pack_signs(w, 2), strides, pads, groups)
@@ -124,7 +123,7 @@ def binary_conv(
   rows, columns, _, outputs = kernel.shape
   channels = x.shape[3] // max(1, groups)
   form = rows, columns, channels, outputs
-  pads = _pads(x.shape, form, strides, padding, groups)
+  pads = conv_padding(x.shape, form, strides, padding, groups)
   if kernel.shape[2] != -(-channels // WORD):
     raise ValueError(
       f'x {x.shape} in {groups} groups does not fit a kernel of '
@@ -156,36 +155,6 @@ def binary_conv(
   if any(sum(pads, ())):
     products += _of_padding(kernel, channels, inside_y, inside_x)
   return products
-
-
-def _pads(x_shape, form, strides, padding, groups):
-  """Pairs of padding, after a look at all that must fit."""
-  rows, columns, channels, outputs = form
-  if groups < 1 or outputs % groups or min(strides) < 1:
-    raise ValueError(
-      f'{groups=} must divide the {outputs} outputs, and {strides=} be '
-      'positive.'
-    )
-  if x_shape[3] != groups * channels:
-    raise ValueError(
-      f'x {x_shape} does not fit: wanted [n, height, width, '
-      f'{groups * channels}], {channels} channels for each group.'
-    )
-  if isinstance(padding, str):
-    if padding not in ('VALID', 'SAME', 'SAME_LOWER'):
-      raise ValueError(
-        f"padding is {padding!r}; it must be 'VALID', 'SAME', 'SAME_LOWER', or "
-        'pairs of numbers.'
-      )
-    padding = jax.lax.padtype_to_pads(
-      x_shape[1:3], (rows, columns), strides, padding
-    )
-  pads = tuple((int(before), int(after)) for before, after in padding)
-  if len(pads) != 2 or min(map(min, pads)) < 0:
-    raise ValueError(
-      f'padding is {padding}; it must be two pairs of numbers, none negative.'
-    )
-  return pads
 
 
 def _inside(size, window, stride, pad):

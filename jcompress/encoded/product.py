@@ -14,6 +14,7 @@ from jcompress.encoded.look_up import (
   matmul_by_sums,
   matmul_by_table,
 )
+from jcompress.windows import conv_padding
 
 
 class Operations(NamedTuple):
@@ -142,30 +143,9 @@ class Product(Encoded):
         'conv wants a kernel [height, width, in, out] cut along axis 2, got '
         f'{self.shape} cut along axis {self.axis}.'
       )
-    height, width_, channels, out_channels = self.shape
-    if groups < 1 or out_channels % groups or min(strides) < 1:
-      raise ValueError(
-        f'{groups=} must divide the {out_channels} outputs, and {strides=} be '
-        'positive.'
-      )
-    if x.ndim != 4 or x.shape[3] != groups * channels:
-      raise ValueError(
-        f'x {x.shape} does not fit: wanted [n, height, width, '
-        f'{groups * channels}].'
-      )
-    if isinstance(padding, str):
-      if padding not in ('VALID', 'SAME', 'SAME_LOWER'):
-        raise ValueError(
-          f"padding is {padding!r}; it must be 'VALID', 'SAME', 'SAME_LOWER', "
-          'or pairs of numbers.'
-        )
-      padding = tuple(
-        jax.lax.padtype_to_pads(
-          x.shape[1:3], (height, width_), strides, padding
-        )
-      )
+    pads = conv_padding(x.shape, self.shape, strides, padding, groups)
     out = conv_by_table(
-      jnp.pad(x, ((0, 0), *padding, (0, 0))),
+      jnp.pad(x, ((0, 0), *pads, (0, 0))),
       jnp.asarray(self.centers),
       jnp.asarray(self.codes),
       strides,
