@@ -17,6 +17,7 @@ class LeNet300100(nn.Module):
   Attributes:
     classes: number of logits.
     dtype: of the computation; the parameters are float32. Default: float32.
+    features: units of `fc1` and `fc2`.
 
   References:
     LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998.
@@ -26,6 +27,7 @@ class LeNet300100(nn.Module):
 
   classes: int = 10
   dtype: Any = None
+  features: tuple[int, int] = (300, 100)
 
   @nn.compact
   def __call__(
@@ -37,8 +39,8 @@ class LeNet300100(nn.Module):
       x: images `[batch, 28, 28, 1]` or rows `[batch, 784]`.
     """
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(nn.Dense(300, dtype=self.dtype, name='fc1')(x))
-    x = nn.relu(nn.Dense(100, dtype=self.dtype, name='fc2')(x))
+    for i, units in enumerate(self.features, start=1):
+      x = nn.relu(nn.Dense(units, dtype=self.dtype, name=f'fc{i}')(x))
     return nn.Dense(self.classes, dtype=self.dtype, name='fc3')(x)
 
 
@@ -52,6 +54,7 @@ class LeNet5(nn.Module):
   Attributes:
     classes: number of logits.
     dtype: of the computation; the parameters are float32. Default: float32.
+    features: filters of `conv1` and `conv2`, and units of `fc1`.
 
   References:
     Jia et al., Caffe, 2014, arXiv 1408.5093: examples/mnist/lenet.prototxt.
@@ -61,6 +64,7 @@ class LeNet5(nn.Module):
 
   classes: int = 10
   dtype: Any = None
+  features: tuple[int, int, int] = (20, 50, 500)
 
   @nn.compact
   def __call__(
@@ -74,10 +78,11 @@ class LeNet5(nn.Module):
     conv = lambda features, name: nn.Conv(
       features, (5, 5), padding='VALID', dtype=self.dtype, name=name
     )
-    x = _max_pool(conv(20, 'conv1')(x))
-    x = _max_pool(conv(50, 'conv2')(x))
+    first, second, units = self.features
+    x = _max_pool(conv(first, 'conv1')(x))
+    x = _max_pool(conv(second, 'conv2')(x))
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(nn.Dense(500, dtype=self.dtype, name='fc1')(x))
+    x = nn.relu(nn.Dense(units, dtype=self.dtype, name='fc1')(x))
     return nn.Dense(self.classes, dtype=self.dtype, name='fc2')(x)
 
 

@@ -29,6 +29,17 @@ def test_sizes_of_the_layers(model, sizes):
   assert count(params) == {3: 266_610, 4: 431_080}[len(sizes)]
 
 
+@pytest.mark.parametrize(
+  'model, size',
+  [
+    (LeNet300100(features=(3, 2)), 784 * 3 + 3 + 3 * 2 + 2 + 2 * 10 + 10),
+    (LeNet5(features=(2, 3, 4)), 52 + 2 * 25 * 3 + 3 + 48 * 4 + 4 + 50),
+  ],
+)
+def test_narrower_networks(model, size):
+  assert sum(x.size for x in jax.tree.leaves(init(model))) == size
+
+
 @pytest.mark.parametrize('model, sizes', SIZES)
 def test_the_pattern_matches_the_kernels_alone(model, sizes):
   names = tree.paths(init(model()))
