@@ -59,7 +59,7 @@ def checked(compressor: Compressor) -> Compressor:
 
   def init(params):
     tree.require_finite(params, 'init')
-    return compressor.init(params)
+    return compressor.init(jax.tree.map(jnp.asarray, params))
 
   def encode(latent, state):
     tree.require_finite(compressor.view(latent, state), 'encode')

@@ -146,6 +146,16 @@ def test_2_view_has_the_form_of_the_params(name, dtype):
 
 
 @every
+def test_2_params_may_be_numpy_arrays(name):
+  training = trained(name)
+  params = jax.tree.map(np.asarray, training.params)
+  carry = start(training.comp, training.tx, params)
+  chex.assert_trees_all_equal(carry, training.carries[0])
+  assert all(isinstance(x, jax.Array) for x in leaves(carry))
+  assert forms(carry) == forms(training.carries[0])
+
+
+@every
 @dtypes
 def test_3_step_keeps_structure_and_types(name, dtype):
   training = trained(name, dtype)

@@ -1,0 +1,262 @@
+"""The rows of `pruners.py`: how each method makes its network."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from bench import cross_entropy
+
+import jcompress as jc
+from jcompress import curvature, tree
+
+EXAMPLES = 2000  # whose curvature is looked at
+ROUNDS = 5  # of pruning and retraining, where a method iterates
+BIAS = 1e-5  # strength a step
+SOFT = dict(components=17, strength=0.005)
+
+
+def methods(table):
+  """Labels, and functions that measure."""
+  yield (
+    'dense',
+    lambda: table.result(jc.identity().encode(table.params, ()), None),
+  )
+  yield 'magnitude, one shot', lambda: one_shot(table)
+  yield 'magnitude, 5 rounds', lambda: rounds(table, magnitude_round)
+  yield 'magnitude, gradual', lambda: gradual(table)
+  yield 'dynamic surgery', lambda: surgery(table)
+  yield 'OBD, 5 rounds', lambda: rounds(table, obd_round)
+  yield 'layer OBS', lambda: layer_obs(table)
+  yield '2:4', lambda: from_dense(table, kernels(jc.nm_prune()))
+  yield 'biased decay, units', lambda: biased(table)
+  yield 'data-free, units', lambda: data_free(table)
+  for k in (8, 64):
+    yield f'HashedNets, 1/{k}', lambda k=k: hashed(table, k)
+    yield f'dense of that size, 1/{k}', lambda k=k: narrow(table, k)
+  yield 'soft weight-sharing', lambda: soft(table)
+
+
+def kernels(comp):
+  return jc.select(jc.KERNELS, comp)
+
+
+def encode(comp, ts):
+  return comp.encode(ts.latent, ts.state)
+
+
+def view(comp, ts):
+  return comp.view(ts.latent, ts.state)
+
+
+def from_dense(table, comp, **settings):
+  """Trains on from the dense network."""
+  return table.result(None, encode(comp, table.retrained(comp, **settings)))
+
+
+def from_scratch(table, comp, **settings):
+  ts = table.retrained(comp, table.fresh(), **settings)
+  return table.result(None, encode(comp, ts))
+
+
+def cut(table, sparsities=None, params=None):
+  """One-shot magnitude pruning: the encoded params, and the mask."""
+  comp = table.magnitude(sparsities)
+  latent, state = comp.init(table.params if params is None else params)
+  latent, state = comp.update(latent, state, latent)
+  return comp.encode(latent, state), comp.view(latent, state)
+
+
+def one_shot(table):
+  before, pruned = cut(table)
+  fixed = kernels(jc.with_mask(nonzero(pruned)))
+  return table.result(before, encode(fixed, table.retrained(fixed, pruned)))
+
+
+def nonzero(params):
+  return jax.tree.map(lambda w: w != 0, tree.split(jc.KERNELS, params)[0])
+
+
+def rounds(table, prune):
+  """Prunes by a factor, retrains, and again."""
+  params = table.params
+  for i in range(1, ROUNDS + 1):
+    pruned = prune(table, params, i / ROUNDS)
+    fixed = kernels(jc.with_mask(nonzero(pruned)))
+    ts = table.retrained(fixed, pruned, share=1 / ROUNDS)
+    params = view(fixed, ts)
+  return table.result(None, encode(fixed, ts))
+
+
+def magnitude_round(table, params, progress):
+  sparsities = {
+    path: 1 - (1 - s) ** progress for path, s in table.sparsities.items()
+  }
+  return cut(table, sparsities, params)[1]
+
+
+def obd_round(table, params, progress):
+  """Ranks the weights of all layers together, by the Gauss-Newton diagonal."""
+  diagonal = curvature.gauss_newton_diag(
+    table.apply, params, [table.images(EXAMPLES)]
+  )
+  chosen, rest = tree.split(jc.KERNELS, params)
+  pruned, _ = jc.obd_prune(
+    chosen,
+    tree.split(jc.KERNELS, diagonal)[0],
+    sparsity=1 - (1 - table.sparsity) ** progress,
+  )
+  return tree.join(pruned, rest)
+
+
+def gradual(table):
+  end = table.steps(table.epochs) // 2
+  ramp = lambda s: jc.schedules.cubic_sparsity(s, begin=0, end=end)
+  schedules = {path: ramp(s) for path, s in table.sparsities.items()}
+  return from_dense(table, table.magnitude(schedules, every=20))
+
+
+def surgery(table):
+  steps = table.steps(table.epochs)
+  rules = [
+    (
+      path,
+      jc.dynamic_surgery(
+        jc.schedules.cubic_sparsity(s, begin=0, end=steps // 2),
+        every=20,
+        probability=lambda calls: jnp.where(calls < 0.75 * steps, 1.0, 0.0),
+      ),
+    )
+    for path, s in table.sparsities.items()
+  ]
+  return from_dense(table, jc.partition(*rules))
+
+
+def layer_obs(table):
+  hessians = curvature.input_hessian(
+    table.apply, table.params, [table.images(2 * EXAMPLES)]
+  )
+  pruned = jax.tree.map(jnp.asarray, table.params)
+  for path, sparsity in table.sparsities.items():
+    layer = path.partition('/')[0]
+    w, _, _ = jc.layer_obs(
+      pruned[layer]['kernel'], hessians[path][0], sparsity=sparsity
+    )
+    pruned[layer]['kernel'] = w
+  fixed = kernels(jc.with_mask(nonzero(pruned)))
+  before = fixed.encode(*fixed.init(pruned))
+  return table.result(before, encode(fixed, table.retrained(fixed, pruned)))
+
+
+def hidden(table):
+  """Dense layers whose units can go, and the layer behind each."""
+  dense = [name for name in table.params if name.startswith('fc')]
+  return list(zip(dense[:-1], dense[1:], strict=True))
+
+
+def small(table, params, kept):
+  """Removes units for real; the row before and after training on."""
+  keep = {f'{name}/kernel:1': units for name, units in kept.items()}
+  images = table.images(16)
+  params, apply_fn = jc.shrink(table.apply, params, keep, images)
+  comp, steps = jc.identity(), table.steps(table.epochs)
+  ts = table.train(
+    comp,
+    table.optimizer(steps),
+    params,
+    steps,
+    loss=cross_entropy(apply_fn),
+  )
+  before = comp.encode(params, ())
+  return table.result(before, encode(comp, ts), apply_fn)
+
+
+def data_free(table):
+  params, kept = table.params, {}
+  for name, following in hidden(table):
+    params, kept[name], _ = jc.data_free_prune(
+      params, kernel=f'{name}/kernel', outgoing=f'{following}/kernel'
+    )
+  return small(table, params, kept)
+
+
+def biased(table):
+  """Trains under the bias, then cuts out the units that are not needed.
+
+  Needed are those without which more of 5,000 training images are answered
+  wrongly than at the start, by more than half a percent of them.
+  """
+  names = [name for name, _ in hidden(table)]
+  comp = jc.select(
+    f'({"|".join(names)})/kernel', jc.biased_decay(BIAS, decoupled=True)
+  )
+  params = view(comp, table.retrained(comp, decay=0.0))
+  images = jnp.asarray(table.images(5000))
+  labels = table.dataset.train_labels[:5000]
+  wrong = jax.jit(
+    lambda p: jnp.sum(table.apply(p, images).argmax(-1) != labels)
+  )
+  allowed, kept = int(wrong(params)) + 25, {}
+  for name, following in hidden(table):
+    params, kept[name] = jc.remove_units(
+      params,
+      lambda p: int(wrong(p)) <= allowed,
+      kernel=f'{name}/kernel',
+      outgoing=f'{following}/kernel',
+    )
+  return small(table, params, kept)
+
+
+def hashed(table, divisor):
+  """From scratch, as long as the dense network and then a method have."""
+  comp = kernels(jc.hash_weights(1 / divisor))
+  return from_scratch(table, comp, share=whole(table), decay=0.0)
+
+
+def whole(table):
+  """The epochs of the dense network too, for what starts from scratch."""
+  return 1 + table.config.dense.epochs / table.epochs
+
+
+def narrow(table, divisor):
+  """A dense network with as many weights as `divisor` leaves of this one."""
+  size = lambda p: sum(x.size for x in jax.tree.leaves(p))
+  image = table.images(1)
+  make = lambda share: table.model.clone(
+    features=tuple(max(1, round(share * n)) for n in table.model.features)
+  )
+  shapes = lambda m: jax.eval_shape(m.init, jax.random.key(0), image)['params']
+  wanted = size(tree.split(jc.KERNELS, table.params)[0]) / divisor
+  wanted += size(table.params) - divisor * wanted
+  shares = np.linspace(1 / 500, 1, 500)
+  fits = [s for s in shares if size(shapes(make(s))) <= wanted]
+  model = make(max(fits, default=shares[0]))
+  apply_fn = lambda p, x: model.apply({'params': p}, x)
+  params = model.init(jax.random.key(table.arguments.seed), image)['params']
+  comp, steps = jc.identity(), table.steps(whole(table) * table.epochs)
+  ts = table.train(
+    comp,
+    table.optimizer(steps, decay=0.01),
+    params,
+    steps,
+    loss=cross_entropy(apply_fn),
+  )
+  return table.result(None, encode(comp, ts), apply_fn)
+
+
+def soft(table):
+  """The prior on trained weights; codes after, without retraining."""
+  comp = kernels(jc.soft_share(len(table.dataset.train_labels), **SOFT))
+  steps = table.steps(table.epochs)
+  falling = lambda rate: optax.adam(optax.cosine_decay_schedule(rate, steps))
+  mixture = optax.adam(5e-4)
+  tx = optax.partition(
+    {
+      'weights': falling(1e-3),
+      'means': mixture,
+      'log_precisions': mixture,
+      'log_proportions': mixture,
+    },
+    jc.soft_share_labels,
+  )
+  ts = table.train(comp, tx, table.params, steps)
+  return table.result(None, encode(comp, ts))
