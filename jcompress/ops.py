@@ -1,10 +1,16 @@
 """Operations on the model side: estimators, activations, binary products."""
 
 from jcompress.binarize.binary_dot import binary_dot as binary_dot
+from jcompress.binarize.bit_planes import byte_conv as byte_conv
+from jcompress.binarize.bit_planes import byte_dot as byte_dot
 from jcompress.binarize.folding import fold_threshold as fold_threshold
 from jcompress.binarize.half_wave import hwgq as hwgq
 from jcompress.binarize.packing import pack_signs as pack_signs
 from jcompress.binarize.packing import unpack_signs as unpack_signs
+from jcompress.binarize.xnor_activations import (
+  xnor_activation as xnor_activation,
+)
+from jcompress.binarize.xnor_activations import xnor_gradient as xnor_gradient
 from jcompress.binarize.xnor_ops import binary_conv as binary_conv
 from jcompress.binarize.xnor_ops import xnor_conv as xnor_conv
 from jcompress.binarize.xnor_ops import xnor_dense as xnor_dense

@@ -15,6 +15,9 @@ from jcompress.binarize.popcount_kernels import (
 # XLA for the CPU fuses a dynamic slice into what uses it fewer than 16 times,
 # and then counts bit by bit instead of in vectors: seven times slower.
 _WORDS_AT_ONCE = range(16, 21)
+# The innermost loop is over the columns. If the rows are fewer, it is over them
+# from so many on: what it goes through each time then fits a cache.
+_FEW = 64
 
 
 def binary_dot(
@@ -82,6 +85,8 @@ def by_words(
   words = w.shape[0]
   if not words:
     return jnp.zeros((x.shape[0], w.shape[1]), jnp.int32)
+  if _FEW <= x.shape[0] < w.shape[1] and words >= 2 * _WORDS_AT_ONCE[0]:
+    return by_words(w.T, x.T).T
   # XLA unrolls a loop of one step, and then forms the words again for each use.
   at_once = 1
   if words >= 2 * _WORDS_AT_ONCE[0]:

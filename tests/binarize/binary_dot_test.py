@@ -45,6 +45,12 @@ def test_words_left_over_are_counted(words):
   np.testing.assert_array_equal(packed_dot(x, w), x @ w)
 
 
+@pytest.mark.parametrize('rows', [63, 64])
+def test_many_rows_and_more_columns_make_no_difference(rows):
+  x, w = random_signs(rows, 32 * 33), random_signs(32 * 33, 70, seed=1)
+  np.testing.assert_array_equal(packed_dot(x, w), x @ w)
+
+
 def test_a_row_of_ones_gives_the_greatest_dot():
   x = jnp.ones((1, 77))
   assert int(packed_dot(x, x.T)[0, 0]) == 77
