@@ -18,6 +18,7 @@ class LeNet300100(nn.Module):
     classes: number of logits.
     dtype: of the computation; the parameters are float32. Default: float32.
     features: units of `fc1` and `fc2`.
+    dropout: fraction of the units of `fc1` and of `fc2` that training drops.
 
   References:
     LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998.
@@ -28,19 +29,24 @@ class LeNet300100(nn.Module):
   classes: int = 10
   dtype: Any = None
   features: tuple[int, int] = (300, 100)
+  dropout: tuple[float, float] = (0.0, 0.0)
 
   @nn.compact
   def __call__(
-    self, x: Num[Array | np.ndarray, 'batch ...']
+    self, x: Num[Array | np.ndarray, 'batch ...'], train: bool = False
   ) -> Num[Array, 'batch out']:
     """Computes logits `[batch, classes]`.
 
     Args:
       x: images `[batch, 28, 28, 1]` or rows `[batch, 784]`.
+      train: drops units; where a rate is not zero, that takes
+        `rngs={'dropout': key}`.
     """
     x = x.reshape(x.shape[0], -1)
-    for i, units in enumerate(self.features, start=1):
+    layers = zip(self.features, self.dropout, strict=True)
+    for i, (units, rate) in enumerate(layers, start=1):
       x = nn.relu(nn.Dense(units, dtype=self.dtype, name=f'fc{i}')(x))
+      x = nn.Dropout(rate, deterministic=not train)(x)
     return nn.Dense(self.classes, dtype=self.dtype, name='fc3')(x)
 
 
@@ -79,14 +85,14 @@ class LeNet5(nn.Module):
       features, (5, 5), padding='VALID', dtype=self.dtype, name=name
     )
     first, second, units = self.features
-    x = _max_pool(conv(first, 'conv1')(x))
-    x = _max_pool(conv(second, 'conv2')(x))
+    x = max_pool(conv(first, 'conv1')(x))
+    x = max_pool(conv(second, 'conv2')(x))
     x = x.reshape(x.shape[0], -1)
     x = nn.relu(nn.Dense(units, dtype=self.dtype, name='fc1')(x))
     return nn.Dense(self.classes, dtype=self.dtype, name='fc2')(x)
 
 
-def _max_pool(x: Num[Array, 'b h w c']) -> Num[Array, 'b half_h half_w c']:
+def max_pool(x: Num[Array, 'b h w c']) -> Num[Array, 'b half_h half_w c']:
   """The maximum of each 2x2 window; odd edges are dropped.
 
   On CPU the gradient of these reductions takes half the time of that of a

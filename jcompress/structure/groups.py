@@ -1,6 +1,7 @@
 """Units and groups: what the labels of an analysis say about parameters."""
 
 import dataclasses
+import functools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -70,24 +71,29 @@ def collect(
   but for those that only occur together, as heads and dims of one axis do.
   """
   store = analysis.store
+  atoms_of = functools.cache(store.atoms)  # of roots; many leaves share theirs
   places: dict[int, Places] = defaultdict(dict)
   constants: dict[int, Places] = defaultdict(dict)
   for path, array in leaves.items():
-    _find_places(store, path, array, places)
+    _find_places(store, atoms_of, path, array, places)
   for name, _, array in analysis.constants:
-    _find_places(store, name, array, constants)
+    _find_places(store, atoms_of, name, array, constants)
   outputs = kernel_outputs(analysis, leaves)
+  noted = [
+    (text, frozenset().union(*map(atoms_of, set(store.roots(labels).tolist()))))
+    for text, labels in analysis.notes
+  ]
   alike = defaultdict(list)
   for atom, own in places.items():
     extent = tuple(sorted((place, len(where)) for place, where in own.items()))
     alike[extent].append(atom)
   groups: dict[str, Group] = {}
-  for _, atoms in sorted(alike.items()):
-    for part in _apart(store, leaves, atoms, places):
+  for _, members in sorted(alike.items()):
+    for part in _apart(store, atoms_of, leaves, members, places):
       part.sort(key=lambda atom: _in_order(places[atom]))
       units = [Unit(a, dict(places[a]), dict(constants[a])) for a in part]
       name = _new_name(units[0], outputs, groups)
-      groups[name] = Group(name, units, _notes(analysis, units))
+      groups[name] = Group(name, units, _notes(noted, units))
   return groups, _frozen(store, leaves)
 
 
@@ -107,12 +113,14 @@ def kernel_outputs(
   return found
 
 
-def _find_places(store, name, array, into):
+def _find_places(store, atoms_of, name, array, into):
   for axis, labels in enumerate(array.labels):
     found = defaultdict(list)
-    for i in np.flatnonzero(store.alive(labels)):
-      for atom in store.atoms(labels[i]):
-        found[atom].append(int(i))
+    alive = np.flatnonzero(store.alive(labels))
+    roots = store.roots(labels[alive])
+    for i, root in zip(alive.tolist(), roots.tolist(), strict=True):
+      for atom in atoms_of(root):
+        found[atom].append(i)
     for atom, where in found.items():
       into[atom][name, axis] = tuple(where)
 
@@ -121,7 +129,7 @@ def _in_order(places):
   return [where for _, where in sorted(places.items())]
 
 
-def _apart(store, leaves, atoms, places):
+def _apart(store, atoms_of, leaves, atoms, places):
   """Divides units that look alike but are of different kinds.
 
   Four heads and four dims of one fused axis own four indices each. They differ
@@ -130,7 +138,8 @@ def _apart(store, leaves, atoms, places):
   """
   members, mix, alone = set(atoms), False, []
   for path, axis in places[atoms[0]]:
-    found = [store.atoms(r) for r in store.roots(leaves[path].labels[axis])]
+    roots = store.roots(leaves[path].labels[axis])
+    found = [atoms_of(root) for root in roots.tolist()]
     mix |= any(len(together & members) > 1 for together in found)
     alone.append(members <= {a for own in found if len(own) == 1 for a in own})
   if not mix or any(alone):
@@ -152,15 +161,13 @@ def _new_name(unit, outputs, groups):
   return name
 
 
-def _notes(analysis, units: Sequence[Unit]) -> list[str]:
-  notes, store = [], analysis.store
+def _notes(noted, units: Sequence[Unit]) -> list[str]:
+  notes = []
   names = sorted({name for name, _ in units[0].constants})
   if names:
     notes.append(f'constant arrays are cut with it: {", ".join(names)}')
   own = {unit.atom for unit in units}
-  for text, labels in analysis.notes:
-    if any(store.atoms(root) & own for root in store.roots(labels)):
-      notes.append(str(text))
+  notes += [str(text) for text, atoms in noted if own & atoms]
   return list(dict.fromkeys(notes))
 
 

@@ -65,6 +65,31 @@ def test_rows_are_as_good_as_images():
   np.testing.assert_array_equal(rows, images)
 
 
+def test_dropout_acts_in_training_and_leaves_the_params_as_they_are():
+  model, plain = LeNet300100(dropout=(0.5, 0.25)), LeNet300100()
+  params = init(model)
+  for a, b in zip(
+    jax.tree.leaves(params), jax.tree.leaves(init(plain)), strict=True
+  ):
+    np.testing.assert_array_equal(a, b)
+  want = plain.apply({'params': params}, IMAGES)
+  np.testing.assert_array_equal(model.apply({'params': params}, IMAGES), want)
+  same = plain.apply({'params': params}, IMAGES, train=True)
+  np.testing.assert_array_equal(same, want)
+  # A second layer of ones counts what the first dropped.
+  ones = jax.tree.map(jnp.ones_like, params)
+  _, seen = model.apply(
+    {'params': ones},
+    jnp.zeros((1, 784)),
+    train=True,
+    rngs={'dropout': jax.random.key(0)},
+    capture_intermediates=True,
+  )
+  # Half of 300 units of 1 / (1 - 0.5) each, and the bias.
+  summed = seen['intermediates']['fc2']['__call__'][0]
+  assert 240 < summed[0, 0] < 360 and summed[0, 0] != 301
+
+
 def test_no_rectifier_follows_the_convolutions_of_lenet5():
   model = LeNet5()
   params = init(model)
@@ -84,5 +109,5 @@ def test_no_rectifier_follows_the_convolutions_of_lenet5():
 def test_pools_keep_the_maximum_of_each_window():
   x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
   np.testing.assert_array_equal(
-    lenet._max_pool(x), nn.max_pool(x, (2, 2), (2, 2))
+    lenet.max_pool(x), nn.max_pool(x, (2, 2), (2, 2))
   )
