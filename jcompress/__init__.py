@@ -41,9 +41,14 @@ from jcompress.quantize.vector_kmeans import vector_kmeans as vector_kmeans
 from jcompress.reports import report as report
 
 # isort: split
+from jcompress.prune.allocation import allocate as allocate
 from jcompress.prune.biased_decay import biased_decay as biased_decay
 from jcompress.prune.biased_decay import remove_units as remove_units
 from jcompress.prune.data_free import data_free_prune as data_free_prune
+from jcompress.prune.dead_units import fold_dead_units as fold_dead_units
+from jcompress.prune.dropout import dropout_rate as dropout_rate
+from jcompress.prune.increase import obd_increase as obd_increase
+from jcompress.prune.increase import obs_increase as obs_increase
 from jcompress.prune.layer_obs import layer_obs as layer_obs
 from jcompress.prune.magnitude import magnitude_prune as magnitude_prune
 from jcompress.prune.nm import nm_mask as nm_mask
@@ -52,6 +57,7 @@ from jcompress.prune.obd import obd_prune as obd_prune
 from jcompress.prune.obd import obd_saliency as obd_saliency
 from jcompress.prune.obs import inverse_hessian as inverse_hessian
 from jcompress.prune.obs import obs_prune as obs_prune
+from jcompress.prune.sensitivity import sensitivity as sensitivity
 from jcompress.prune.surgery import dynamic_surgery as dynamic_surgery
 
 # isort: split
@@ -94,6 +100,8 @@ from jcompress.binarize.binarized import shift_batch_norm as shift_batch_norm
 from jcompress.binarize.binary_connect import binary_connect as binary_connect
 from jcompress.binarize.binary_connect import scale_by_glorot as scale_by_glorot
 from jcompress.binarize.distortions import distort as distort
+from jcompress.binarize.effective_bits import effective_bits as effective_bits
+from jcompress.binarize.effective_bits import sign_capacity as sign_capacity
 from jcompress.binarize.few_multiplications import (
   few_multiplications as few_multiplications,
 )

@@ -1,7 +1,12 @@
 """Losses that compression papers train with and optax lacks."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+from jcompress import tree
 
 
 def squared_hinge(
@@ -45,3 +50,54 @@ def signed_one_hot(
   [[-1.0, -1.0, 1.0], [1.0, -1.0, -1.0]]
   """
   return jnp.where(labels[..., None] == jnp.arange(classes), 1.0, -1.0)
+
+
+def l1(params: Any, pattern: str = tree.KERNELS) -> Float[Array, '']:
+  """The sum of the magnitudes of the leaves that match, in float32.
+
+  To be added to the loss, `loss + strength * l1(params)`, under any compressor:
+  it sees what the model sees, so that pruned weights are left alone. Han et al.
+  found L1 better before training again, and L2 after it.
+
+  Args:
+    params: as the loss function gets them.
+    pattern: regular expression of the paths.
+
+  Raises:
+    ValueError: the pattern matches no leaf.
+
+  >>> float(l1({'kernel': jnp.array([3.0, -4.0]), 'bias': jnp.ones(2)}, 'k.*'))
+  7.0
+
+  References:
+    Han et al., Learning both Weights and Connections for Efficient Neural
+    Networks, 2015, arXiv 1506.02626, section 3.1.
+  """
+  # The derivative of jnp.abs at zero is one, which would move what is zero.
+  size = lambda w: w * jax.lax.stop_gradient(jnp.sign(w))
+  return _total(size, params, pattern)
+
+
+def l2(params: Any, pattern: str = tree.KERNELS) -> Float[Array, '']:
+  """Half the sum of squares of the leaves that match, in float32.
+
+  Its gradient is the weight itself, so that its factor in the loss is what is
+  known as the weight decay of plain gradient descent.
+
+  Args:
+    params: see `l1`.
+    pattern: see `l1`.
+
+  Raises:
+    ValueError: the pattern matches no leaf.
+
+  >>> float(l2({'kernel': jnp.array([3.0, -4.0]), 'bias': jnp.ones(2)}, 'k.*'))
+  12.5
+  """
+  return _total(lambda w: jnp.square(w) / 2, params, pattern)
+
+
+def _total(f, params, pattern):
+  leaves = jax.tree.leaves(tree.split(pattern, params)[0])
+  total = sum(jnp.sum(f(w.astype(jnp.float32))) for w in leaves)
+  return jnp.asarray(total, jnp.float32)

@@ -1,22 +1,26 @@
 """The `jcompress` command: train, inspect, evaluate."""
 
-import importlib.util
-import json
 import logging
 import os
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 from absl import flags
 from ml_collections import config_flags
-from rich.console import Console
 
 import jcompress as jc
-from jcompress import data, models, pages, plots, reports, stages, train
+from jcompress import data, reports, scans
 from jcompress.code import container
+from jcompress.runs import (
+  console,
+  decoded_error,
+  load_recipe,
+  model_of,
+  run_config,
+  stage_params,
+)
 
 USAGE = """\
 jcompress train --config=FILE.py [--config.KEY=VALUE ...] --workdir=FOLDER
@@ -26,7 +30,14 @@ jcompress inspect FILE.jcz
                       Prints what each layer costs in the file.
 jcompress evaluate FILE.jcz [--data=NAME] [--data_dir=FOLDER]
                       Rebuilds the model from the file, prints its test error.
+jcompress sensitivity FILE.jcz [--workdir=FOLDER] [--data=...]
+jcompress sensitivity --config=FILE.py [...] --workdir=FOLDER [--stage=NAME]
+    [--sparsities=0.5,0.9] [--sparsity=TOTAL] [--examples=COUNT]
+                      Prunes each layer alone, of a file or after a stage of a
+                      run; prints the loss and writes sensitivity.json and .png.
 """
+
+SPARSITIES = ['0.2', '0.4', '0.6', '0.8', '0.9', '0.95', '0.98']
 
 
 def run() -> None:
@@ -46,7 +57,12 @@ def main(arguments: Sequence[str]) -> None:
   Raises:
     ValueError: an unknown command, or whatever is wrong with its input.
   """
-  commands = {'train': _train, 'inspect': _inspect, 'evaluate': _evaluate}
+  commands = {
+    'train': _train,
+    'inspect': _inspect,
+    'evaluate': _evaluate,
+    'sensitivity': _sensitivity,
+  }
   if not arguments or arguments[0] in ('help', '-h', '--help', '-help'):
     print(USAGE, end='')
     return
@@ -58,13 +74,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _train(arguments):
   values = flags.FlagValues()
-  config_flags.DEFINE_config_file(
-    'config',
-    help_string='config file',
-    flag_values=values,
-    sys_argv=['jcompress', *arguments],
-  )
-  flags.DEFINE_string('workdir', None, 'output folder', flag_values=values)
+  _define_config(values, arguments)
   flags.DEFINE_boolean(
     'distributed', False, 'start up on many hosts', flag_values=values
   )
@@ -73,120 +83,7 @@ def _train(arguments):
     raise ValueError('train needs --config=FILE.py and --workdir=FOLDER.')
   if values.distributed:
     jax.distributed.initialize()
-  path = config_flags.get_config_filename(values['config'])
-  run_config(values.config, load_recipe(path), pathlib.Path(values.workdir))
-
-
-def load_recipe(path: str) -> stages.Recipe:
-  """The functions of a config file.
-
-  Raises:
-    ValueError: the file does not define one of them.
-  """
-  spec = importlib.util.spec_from_file_location('jcompress_config', path)
-  if spec is None or spec.loader is None:
-    raise ValueError(f'{path} is not a Python file.')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  missing = [n for n in stages.Recipe._fields if not hasattr(module, n)]
-  if missing:
-    raise ValueError(f'{path} does not define {", ".join(missing)}().')
-  return stages.Recipe(*(getattr(module, n) for n in stages.Recipe._fields))
-
-
-def run_config(
-  config: Any, recipe: stages.Recipe, workdir: pathlib.Path
-) -> dict[str, Any]:
-  """Trains, writes all files of a run, prints the table.
-
-  Returns:
-    What was measured: `dense_error`, `decoded_error` (of the file that was
-    written and read again), `file_bytes`, `ratio`.
-  """
-  dataset = data.load(config.data, data_dir=config.data_dir or None)
-  workdir.mkdir(parents=True, exist_ok=True)
-  _require_same_config(config, workdir / 'config.json')
-  done = stages.run(config, recipe, dataset, workdir)
-  last = done[-1]
-  encoded = last.compressor.encode(
-    last.train_state.latent, last.train_state.state
-  )
-  if jax.process_index() != 0:
-    return {}
-  path = workdir / 'model.jcz'
-  metadata = {
-    'model': config.model,
-    'data': config.data,
-    'classes': dataset.classes,
-  }
-  jc.save(path, encoded, metadata=metadata)
-  artifact, report = jc.load(path), reports.report(path.read_bytes())
-  result = {
-    **{f'{s.name}_error': round(s.error, 4) for s in done},
-    'decoded_error': round(_error(artifact, dataset), 4),
-    'file_bytes': report.total.file_bytes,
-    'ratio': round(report.total.ratio, 4),
-  }
-  (workdir / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
-  _write_pages(workdir, config, report, result, artifact.tree)
-  _print_result(report, result, done, path)
-  return result
-
-
-def _require_same_config(config, path):
-  """Notes the config of a new run; refuses to go on with one of another."""
-  free = ('data_dir', 'log_every', 'checkpoint_every')
-  numbers = json.loads(config.to_json())
-  if not path.exists():
-    if jax.process_index() == 0:
-      stages.write_whole(path, json.dumps(numbers, indent=2) + '\n')
-    return
-  before = json.loads(path.read_text())
-  changed = [
-    f'{key}: {before.get(key)} -> {numbers.get(key)}'
-    for key in sorted(before | numbers)
-    if key not in free and before.get(key) != numbers.get(key)
-  ]
-  if changed:
-    raise ValueError(
-      f'{path.parent} holds a run of another config ({"; ".join(changed)}). '
-      'Give a new --workdir, or delete that one.'
-    )
-
-
-def _write_pages(workdir, config, report, result, encoded):
-  records = list(stages.read_metrics(workdir / 'metrics.jsonl'))
-  try:
-    figures = {
-      'sizes': plots.plot_sizes(report),
-      'training': plots.plot_training(records),
-      'weights': plots.plot_weights(encoded),
-    }
-  except ValueError as error:
-    print(f'No figures: {error}')
-    figures = {}
-  for name, figure in figures.items():
-    (workdir / f'{name}.png').write_bytes(pages.png(figure))
-  title = f'{config.model} on {config.data}'
-  page = pages.render(title, result, report, figures)
-  (workdir / 'report.html').write_text(page)
-
-
-def _print_result(report, result, done, path):
-  console = _console()
-  console.print(report.table())
-  for stage in done:
-    console.print(f'test error, {stage.name}: {stage.error:.2f} %')
-  console.print(
-    f'test error, decoded from {path}: {result["decoded_error"]:.2f} %, '
-    f'{result["file_bytes"]:,} bytes, {result["ratio"]:.1f}x',
-    style='bold',
-  )
-
-
-def _console():
-  width = None if sys.stdout.isatty() else reports.WIDTH
-  return Console(width=width)
+  run_config(values.config, _recipe(values), pathlib.Path(values.workdir))
 
 
 def _inspect(arguments):
@@ -194,39 +91,78 @@ def _inspect(arguments):
   contents = pathlib.Path(path).read_bytes()
   for key, value in container.unpack(contents).metadata.items():
     print(f'{key}: {value}')
-  _console().print(reports.report(contents).table())
+  console().print(reports.report(contents).table())
 
 
 def _evaluate(arguments):
   values = flags.FlagValues()
-  flags.DEFINE_string('data', None, 'name of the set', flag_values=values)
-  flags.DEFINE_string('data_dir', None, 'its folder', flag_values=values)
+  _define_data(values)
   (path,) = _parse(values, arguments, 1)
   artifact = jc.load(path)
-  name = values.data or artifact.metadata.get('data')
-  if name is None:
-    raise ValueError(f'{path} does not say its data set; give --data=NAME.')
-  dataset = data.load(name, data_dir=values.data_dir)
-  error = _error(artifact, dataset)
+  name, dataset = _dataset_of(artifact, path, values)
+  error = decoded_error(artifact, dataset)
   print(f'test error on {name}, decoded from {path}: {error:.2f} %')
 
 
-def _error(artifact, dataset):
-  """Test error of the model that an artifact describes and holds."""
-  if 'model' not in artifact.metadata:
-    raise ValueError(
-      f'The file does not say its model; its metadata are '
-      f'{artifact.metadata}. Rebuild the model and call jc.decode(tree).'
+def _sensitivity(arguments):
+  values = flags.FlagValues()
+  _define_config(values, arguments)
+  _define_data(values)
+  flags.DEFINE_string('stage', None, 'of the run', flag_values=values)
+  flags.DEFINE_list('sparsities', SPARSITIES, 'to try', flag_values=values)
+  flags.DEFINE_float('sparsity', None, 'of all layers', flag_values=values)
+  flags.DEFINE_integer('examples', 10_000, 'at most', flag_values=values)
+  of_run = any(a.lstrip('-').startswith('config') for a in arguments)
+  others = _parse(values, arguments, 0 if of_run else 1)
+  grid = [float(s) for s in values.sparsities]
+  if of_run:
+    if values.workdir is None or values.data or values.data_dir:
+      raise ValueError(
+        'With --config give --workdir, and the data as --config.data=NAME and '
+        '--config.data_dir=FOLDER.'
+      )
+    config, workdir = values.config, pathlib.Path(values.workdir)
+    dataset = data.load(config.data, data_dir=config.data_dir or None)
+    params = stage_params(
+      config, _recipe(values), dataset, workdir, values.stage
     )
-  model = models.build(
-    artifact.metadata['model'], artifact.metadata.get('classes', 10)
+    apply_fn = model_of({'model': config.model, 'classes': dataset.classes})
+  else:
+    if values.stage is not None:
+      raise ValueError('--stage needs --config and --workdir of its run.')
+    (path,) = others
+    artifact = jc.load(path)
+    workdir = pathlib.Path(values.workdir or pathlib.Path(path).parent)
+    _, dataset = _dataset_of(artifact, path, values)
+    params, apply_fn = jc.decode(artifact.tree), model_of(artifact.metadata)
+  scan = scans.scan_model(apply_fn, params, dataset, grid, values.examples)
+  scans.write_scan(scan, workdir, values.sparsity)
+
+
+def _define_config(values, arguments):
+  config_flags.DEFINE_config_file(
+    'config',
+    help_string='config file',
+    flag_values=values,
+    sys_argv=['jcompress', *arguments],
   )
-  return train.error_rate(
-    lambda params, images: model.apply({'params': params}, images),
-    jc.decode(artifact.tree),
-    data.normalize(dataset.test_images),
-    dataset.test_labels,
-  )
+  flags.DEFINE_string('workdir', None, 'output folder', flag_values=values)
+
+
+def _define_data(values):
+  flags.DEFINE_string('data', None, 'name of the set', flag_values=values)
+  flags.DEFINE_string('data_dir', None, 'its folder', flag_values=values)
+
+
+def _recipe(values):
+  return load_recipe(config_flags.get_config_filename(values['config']))
+
+
+def _dataset_of(artifact, path, values):
+  name = values.data or artifact.metadata.get('data')
+  if name is None:
+    raise ValueError(f'{path} does not say its data set; give --data=NAME.')
+  return name, data.load(name, data_dir=values.data_dir)
 
 
 def _parse(values, arguments, wanted):

@@ -1,11 +1,13 @@
 """Figures of a run: where the bytes go, how training went, what was shared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jcompress import encoded, tree
+from jcompress.prune.increase import Increase
+from jcompress.prune.sensitivity import Scan
 from jcompress.reports import Report
 
 
@@ -78,5 +80,42 @@ def plot_weights(encoded_tree: Any, bins: int = 101):
       axes.hist(live, bins, histtype='step', density=True, label=name)
   axes.set_xlabel('weight')
   axes.set_ylabel('density of the nonzero weights')
+  axes.legend()
+  return fig
+
+
+def plot_sensitivity(scan: Scan):
+  """The loss over the sparsity of each layer, pruned alone."""
+  fig, axes = figure()
+  for start in (r for r in scan.dense if r.size):
+    curve = sorted(
+      (1 - r.kept / r.size, r.loss) for r in scan.curve(start.path)
+    )
+    axes.plot(*zip(*curve, strict=True), marker='.', label=start.path)
+  axes.set_xlabel('sparsity of the layer')
+  axes.set_ylabel('loss, not trained again')
+  axes.legend()
+  return fig
+
+
+def plot_increase(curves: Mapping[str, Increase]):
+  """The predicted and the measured loss over the number of removed weights.
+
+  Args:
+    curves: by name, of `obd_increase` and `obs_increase`.
+  """
+  fig, axes = figure()
+  for name, curve in curves.items():
+    (line,) = axes.plot(
+      curve.removed, curve.predicted, '--', label=f'{name}, predicted'
+    )
+    axes.plot(
+      curve.removed,
+      curve.measured,
+      color=line.get_color(),
+      label=f'{name}, measured',
+    )
+  axes.set_xlabel('removed weights')
+  axes.set_ylabel('increase of the loss')
   axes.legend()
   return fig

@@ -1,8 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+import jcompress as jc
 from jcompress import losses
 
 OUTPUTS = jnp.array([[0.5, -2.0, 0.2]])
@@ -30,3 +32,32 @@ def test_targets_of_labels_are_signs():
 def test_targets_of_another_shape_are_refused():
   with pytest.raises(ValueError, match='signed_one_hot'):
     losses.squared_hinge(OUTPUTS, jnp.array([2.0]))
+
+
+def test_penalties_and_their_gradients():
+  params = {
+    'a': {'kernel': jnp.array([3.0, -4.0, 0.0], jnp.bfloat16)},
+    'b': {'kernel': jnp.array([[1.0]]), 'bias': jnp.ones(2)},
+  }
+  one, slope = jax.value_and_grad(losses.l1)(params)
+  two, pull = jax.value_and_grad(losses.l2)(params)
+  assert (one.dtype, float(one), float(two)) == (jnp.float32, 8.0, 13.0)
+  np.testing.assert_array_equal(slope['a']['kernel'], [1, -1, 0])
+  np.testing.assert_array_equal(pull['a']['kernel'], params['a']['kernel'])
+  assert not slope['b']['bias'].any() and not pull['b']['bias'].any()
+  assert losses.l1(params, '.*/bias') == 2
+  with pytest.raises(ValueError, match='matches no leaf'):
+    losses.l2(params, 'c/.*')
+
+
+def test_penalties_in_a_step_leave_pruned_weights_alone():
+  comp = jc.with_mask({'kernel': jnp.array([True, False, True])})
+  params = {'kernel': jnp.array([1.0, 2.0, -3.0])}
+  loss_fn = lambda p, x: 0.5 * losses.l1(p, 'kernel') + x * losses.l2(p, '.*')
+  tx = optax.sgd(0.1)
+  ts = jc.init_train_state(comp, tx, params)
+  ts, metrics = jc.train_step(loss_fn, comp, tx)(ts, jnp.float32(2))
+  assert metrics['loss'] == 0.5 * 4 + 2 * 5
+  np.testing.assert_allclose(
+    ts.latent['kernel'], [1 - 0.25, 2, -3 + 0.65], rtol=1e-6
+  )

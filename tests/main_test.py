@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 import jcompress as jc
-from jcompress import main, stages
+from jcompress import main, runs, stages
 
 CONFIG = 'configs/deep_compression_lenet_300_100.py'
 ROOT = pathlib.Path(__file__).parent.parent
@@ -84,6 +85,53 @@ def test_a_workdir_does_not_go_on_with_another_config(finished):
   train(finished, '--config.log_every=7')
 
 
+def test_sensitivity_of_a_file_writes_a_table_and_a_figure(finished, tmp_path):
+  main.main(
+    [
+      'sensitivity',
+      str(finished / 'model.jcz'),
+      f'--workdir={tmp_path}',
+      '--sparsities=0.95,0.99',
+      '--examples=700',
+    ]
+  )
+  found = json.loads((tmp_path / 'sensitivity.json').read_text())
+  assert (tmp_path / 'sensitivity.png').read_bytes().startswith(b'\x89PNG')
+  kept = [r['kept'] for r in found['rows']]
+  # The layers keep 6.5, 10 and 30 % already.
+  assert kept == [11760, 2352, 1500, 300, 50, 10]
+  dense, *_ = found['dense']
+  assert dense['kept'] == round(0.065 * 235_200)
+  assert found['allocation'] is None and dense['metrics']['error'] < 40
+
+
+def test_sensitivity_of_a_run_prunes_the_first_stage(
+  finished, tmp_path, capsys
+):
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished, workdir)
+  arguments = [
+    'sensitivity',
+    f'--config={ROOT / CONFIG}',
+    f'--workdir={workdir}',
+    *SHORT,
+    '--sparsities=0.5,0.9',
+    '--sparsity=0.8',
+    '--examples=500',
+  ]
+  main.main(arguments)
+  out = capsys.readouterr().out
+  assert 'fc1/kernel' in out and 'prune' in out
+  found = json.loads((workdir / 'sensitivity.json').read_text())
+  assert [r['kept'] for r in found['dense']] == [235_200, 30_000, 1_000]
+  sizes = {r['path']: r['size'] for r in found['dense']}
+  pruned = {p: round(s * sizes[p]) for p, s in found['allocation'].items()}
+  assert sum(pruned.values()) == round(0.8 * 266_200)
+  assert (workdir / 'sensitivity.png').exists()
+  with pytest.raises(ValueError, match='there are dense, prune, share'):
+    main.main([*arguments, '--stage=shared'])
+
+
 @pytest.mark.slow
 def test_killed_and_restarted_the_file_is_the_same(tmp_path):
   def start(workdir):
@@ -154,6 +202,9 @@ def test_two_processes_train_one_model(tmp_path):
     (['train', '--workdir=x'], 'needs --config'),
     (['inspect'], 'expected 1 file'),
     (['inspect', 'a', 'b'], 'expected 1 file'),
+    (['sensitivity'], 'expected 1 file'),
+    (['sensitivity', f'--config={ROOT / CONFIG}'], 'give --workdir'),
+    (['sensitivity', 'a.jcz', '--stage=dense'], '--stage needs --config'),
   ],
 )
 def test_wrong_commands_say_what_is_right(arguments, message):
@@ -165,7 +216,7 @@ def test_a_config_without_its_functions_is_refused(tmp_path):
   path = tmp_path / 'config.py'
   path.write_text('def get_compressor(config, stage, steps): pass\n')
   with pytest.raises(ValueError, match='does not define get_optimizer'):
-    main.load_recipe(str(path))
+    runs.load_recipe(str(path))
 
 
 def test_a_file_without_a_model_is_not_evaluated(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 import jcompress as jc
 from jcompress import encoded, plots
+from jcompress.prune.increase import Increase
 
 TREE = {
   'kernel': encoded.Dense(jnp.linspace(-1.0, 1.0, 300)),
@@ -40,6 +41,27 @@ def test_weights_draws_only_leaves_with_enough_of_them():
   (axes,) = plots.plot_weights(TREE).axes
   _, labels = axes.get_legend_handles_labels()
   assert labels == ['kernel']
+
+
+def test_sensitivity_has_a_curve_a_layer_from_dense_to_sparse():
+  params = {'a': jnp.array([0.0, 1, 2, 3]), 'b': jnp.ones(2), 'c': jnp.ones(0)}
+  loss_fn = lambda p: 10 - p['a'].sum() - p['b'].sum()
+  scan = jc.sensitivity(loss_fn, params, [1.0, 0.5], pattern='.*')
+  (axes,) = plots.plot_sensitivity(scan).axes
+  a, b = axes.lines
+  np.testing.assert_array_equal(a.get_xydata(), [[0.25, 2], [0.5, 3], [1, 8]])
+  np.testing.assert_array_equal(b.get_xydata(), [[0, 2], [0.5, 3], [1, 4]])
+  assert [line.get_label() for line in axes.lines] == ['a', 'b']
+
+
+def test_increase_has_two_curves_of_one_color_a_method():
+  curve = Increase(np.arange(3), np.arange(3.0), np.arange(3.0) ** 2)
+  (axes,) = plots.plot_increase({'OBD': curve, 'OBS': curve}).axes
+  predicted, measured, *_ = axes.lines
+  np.testing.assert_array_equal(predicted.get_ydata(), [0, 1, 2])
+  np.testing.assert_array_equal(measured.get_ydata(), [0, 1, 4])
+  colors = [line.get_color() for line in axes.lines]
+  assert colors[0] == colors[1] != colors[2] == colors[3]
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
