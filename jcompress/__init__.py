@@ -11,6 +11,7 @@ from jcompress import losses as losses
 from jcompress import ops as ops
 from jcompress import schedules as schedules
 from jcompress import tree as tree
+from jcompress.prune import densities as densities
 
 # isort: split
 from jcompress.base import Compressor as Compressor
@@ -42,6 +43,10 @@ from jcompress.reports import report as report
 
 # isort: split
 from jcompress.prune.allocation import allocate as allocate
+from jcompress.prune.at_initialization import grasp_mask as grasp_mask
+from jcompress.prune.at_initialization import grasp_score as grasp_score
+from jcompress.prune.at_initialization import snip_mask as snip_mask
+from jcompress.prune.at_initialization import snip_score as snip_score
 from jcompress.prune.biased_decay import biased_decay as biased_decay
 from jcompress.prune.biased_decay import remove_units as remove_units
 from jcompress.prune.data_free import data_free_prune as data_free_prune
@@ -50,14 +55,21 @@ from jcompress.prune.dropout import dropout_rate as dropout_rate
 from jcompress.prune.increase import obd_increase as obd_increase
 from jcompress.prune.increase import obs_increase as obs_increase
 from jcompress.prune.layer_obs import layer_obs as layer_obs
+from jcompress.prune.lottery import ticket_mask as ticket_mask
 from jcompress.prune.magnitude import magnitude_prune as magnitude_prune
+from jcompress.prune.movement import movement_labels as movement_labels
+from jcompress.prune.movement import movement_prune as movement_prune
 from jcompress.prune.nm import nm_mask as nm_mask
 from jcompress.prune.nm import nm_prune as nm_prune
 from jcompress.prune.obd import obd_prune as obd_prune
 from jcompress.prune.obd import obd_saliency as obd_saliency
 from jcompress.prune.obs import inverse_hessian as inverse_hessian
 from jcompress.prune.obs import obs_prune as obs_prune
+from jcompress.prune.rigl import rigl as rigl
 from jcompress.prune.sensitivity import sensitivity as sensitivity
+from jcompress.prune.sparse_evolution import (
+  sparse_evolution as sparse_evolution,
+)
 from jcompress.prune.surgery import dynamic_surgery as dynamic_surgery
 
 # isort: split
