@@ -52,6 +52,7 @@ from jcompress.prune.biased_decay import remove_units as remove_units
 from jcompress.prune.data_free import data_free_prune as data_free_prune
 from jcompress.prune.dead_units import fold_dead_units as fold_dead_units
 from jcompress.prune.dropout import dropout_rate as dropout_rate
+from jcompress.prune.hard_concrete import hard_concrete as hard_concrete
 from jcompress.prune.increase import obd_increase as obd_increase
 from jcompress.prune.increase import obs_increase as obs_increase
 from jcompress.prune.layer_obs import layer_obs as layer_obs
@@ -71,6 +72,9 @@ from jcompress.prune.sparse_evolution import (
   sparse_evolution as sparse_evolution,
 )
 from jcompress.prune.surgery import dynamic_surgery as dynamic_surgery
+from jcompress.prune.variational_dropout import (
+  variational_dropout as variational_dropout,
+)
 
 # isort: split
 from jcompress.quantize.activations import (
