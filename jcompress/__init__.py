@@ -141,6 +141,9 @@ from jcompress.binarize.xnor import binary_weight as binary_weight
 from jcompress.binarize.xnor import k_map as k_map
 
 # isort: split
+from jcompress.share.frequency_hashing import (
+  hash_frequencies as hash_frequencies,
+)
 from jcompress.share.hashing import hash_weights as hash_weights
 from jcompress.share.soft import soft_share as soft_share
 from jcompress.share.soft import soft_share_labels as soft_share_labels

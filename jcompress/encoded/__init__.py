@@ -8,6 +8,9 @@ whatever JAX puts in the place of arrays while it looks at a tree.
 """
 
 from jcompress.encoded.hashed import Hashed as Hashed
+from jcompress.encoded.hashed_frequencies import (
+  HashedFrequencies as HashedFrequencies,
+)
 from jcompress.encoded.leaf import Encoded as Encoded
 from jcompress.encoded.leaf import bits as bits
 from jcompress.encoded.leaf import bits_of_each as bits_of_each

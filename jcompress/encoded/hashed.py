@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 from jcompress.encoded.leaf import Encoded, leaf, static, width
@@ -36,24 +37,34 @@ class Hashed(Encoded):
 
   def decode(self):
     buckets, seed = jnp.asarray(self.buckets), jnp.asarray(self.seed)
-    size = math.prod(self.shape)
-    if (
-      buckets.ndim != 1
-      or not len(buckets)
-      or seed.dtype != jnp.uint32
-      or seed.shape
-      or min(self.shape, default=0) < 0
-      or size > MAX_SIZE
-    ):
-      raise ValueError(
-        f'Buckets {list(buckets.shape)} and a {seed.dtype}{list(seed.shape)} '
-        f'seed do not make up a weight {list(self.shape)}.'
-      )
-    positions = jnp.arange(size, dtype=jnp.uint32).reshape(self.shape)
-    return look_up(buckets, seed, positions)
+    return look_up(buckets, seed, positions_of(buckets, seed, self.shape))
 
   def bits(self):
     return float(width(self.buckets) * self.buckets.size + width(self.seed))
+
+
+def positions_of(
+  buckets: Array, seed: Array, shape: tuple[int, ...]
+) -> UInt32[Array, '...']:
+  """The positions of all entries of a weight, in row-major order.
+
+  Raises:
+    ValueError: no buckets, seed or shape of a weight.
+  """
+  size = math.prod(shape)
+  if (
+    buckets.ndim != 1
+    or not len(buckets)
+    or seed.dtype != jnp.uint32
+    or seed.shape
+    or min(shape, default=0) < 0
+    or size > MAX_SIZE
+  ):
+    raise ValueError(
+      f'Buckets {list(buckets.shape)} and a {seed.dtype}{list(seed.shape)} '
+      f'seed do not make up a weight {list(shape)}.'
+    )
+  return jnp.arange(size, dtype=jnp.uint32).reshape(shape)
 
 
 @jax.jit
@@ -61,13 +72,24 @@ def look_up(
   buckets: Float[Array, ' k'],
   seed: UInt32[Array, ''],
   positions: UInt32[Array, '*shape'],
+  first: UInt32[Array | np.ndarray, '...'] | int = 0,
+  count: UInt32[Array | np.ndarray, '...'] | None = None,
 ) -> Float[Array, '*shape']:
   """The entries at some positions, with the sharding of the positions.
 
   The gradient of a bucket, `sum_p sign(p) g(p)` over the positions that read
   it, is summed in float32.
+
+  Args:
+    buckets: of all entries.
+    seed: of the hashes.
+    positions: of the entries, counted in row-major order.
+    first: which bucket is the first that an entry may read; broadcasts.
+    count: from there on, how many it may read; all if not given.
   """
-  k = (xxhash32(positions, seed) % jnp.uint32(len(buckets))).astype(jnp.int32)
+  if count is None:
+    count = jnp.uint32(len(buckets))
+  k = (first + xxhash32(positions, seed) % count).astype(jnp.int32)
   value = (
     buckets.astype(jnp.float32)  # so that the transpose adds in float32
     .at[k]

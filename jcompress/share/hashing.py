@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -54,6 +55,19 @@ def hash_weights(
     Chen et al., Compressing Neural Networks with the Hashing Trick, 2015,
     arXiv 1504.04788.
   """
+  require_hashing(ratio, buckets, params, seed)
+
+  def count(shape):
+    size = math.prod(shape)
+    return max(1, round(size * ratio)) if buckets is None else buckets
+
+  return hashed(count, look_up, Hashed, params, seed)
+
+
+def require_hashing(
+  ratio: float | None, buckets: int | None, params: str, seed: int
+) -> None:
+  """Raises a `ValueError` unless the options of a hashing fit."""
   if (ratio is None) == (buckets is None):
     raise ValueError(
       f'Give exactly one of ratio and buckets, got {ratio=}, {buckets=}.'
@@ -66,23 +80,41 @@ def hash_weights(
     raise ValueError(f'seed is {seed}; it must lie in 0 .. 2^32 - 1.')
   require_choice('params', params, ('drawn', 'trained'))
 
+
+def hashed(
+  count: Callable[[tuple[int, ...]], int],
+  expand: Callable[[Any, Any, Any], Any],
+  leaf: Callable[..., Any],
+  params: str,
+  seed: int,
+) -> Compressor:
+  """A compressor of weights that are a linear function of hashed buckets.
+
+  Args:
+    count: `shape -> k`, the buckets of an array of a shape.
+    expand: `(buckets, seed, positions) -> w`, the weights of an array; each
+      bucket must add entries `-1, 0, 1` to it, up to a rotation.
+    leaf: `(buckets, seed, shape)`, what is shipped.
+    params: see `hash_weights`.
+    seed: see `hash_weights`.
+  """
+
   def init(w):
     if w.size > MAX_SIZE:
       raise ValueError(
         f'An array {list(w.shape)} has more than {MAX_SIZE} weights; split it.'
       )
-    k = max(1, round(w.size * ratio)) if buckets is None else buckets
     state = HashState(jnp.uint32(seed), _offsets(w))
-    return jnp.zeros(k, w.dtype), state
+    return jnp.zeros(count(w.shape), w.dtype), state
 
   @jax.jit
   def fit(w, zeros, seed):
-    places = jnp.arange(w.size, dtype=jnp.uint32)
-    expand = lambda b: look_up(b, seed, places)
-    _, gather = jax.vjp(expand, zeros.astype(jnp.float32))
-    (sums,) = gather(w.ravel().astype(jnp.float32))
-    (counts,) = gather(expand(jnp.ones(zeros.shape)))
-    members = jnp.maximum(counts, 1)
+    places = jnp.arange(w.size, dtype=jnp.uint32).reshape(w.shape)
+    all_weights = lambda b: expand(b, seed, places)
+    _, gather = jax.vjp(all_weights, zeros.astype(jnp.float32))
+    (sums,) = gather(w.astype(jnp.float32))
+    (counts,) = gather(all_weights(jnp.ones(zeros.shape)))
+    members = jnp.maximum(jnp.round(counts), 1)
     value = sums / (jnp.sqrt(members) if params == 'drawn' else members)
     return value.astype(zeros.dtype)
 
@@ -92,10 +124,10 @@ def hash_weights(
     return fit(tree.replicated(w), zeros, state.seed)
 
   def view(w, state):
-    return look_up(w, state.seed, _positions(state))  # eq. 7
+    return expand(w, state.seed, _positions(state))  # eq. 7
 
   def encode(w, state):
-    return Hashed(w, state.seed, tuple(len(o) for o in state.offsets))
+    return leaf(w, state.seed, tuple(len(o) for o in state.offsets))
 
   comp = leafwise(init, view, encode)
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jcompress import tree
 from jcompress.base import Compressor, checked
@@ -25,11 +26,16 @@ class SoftShareLatent(NamedTuple):
   mixture: Mixture  # one for all weights
 
 
+class SoftShareState(NamedTuple):
+  live: Any  # tree of the params, bool: where the weight was not zero
+  calls: jax.Array  # of update so far, int32
+
+
 def soft_share(
   examples: int,
   *,
   components: int = 17,
-  strength: float = 0.005,
+  strength: float | optax.Schedule = 0.005,
   zero_proportion: float = 0.999,
   deviation: float = 0.25,
   zero_precision: tuple[float, float] | None = (5000.0, 2.0),
@@ -53,7 +59,9 @@ def soft_share(
   Args:
     examples: in the training set; the mean loss does not count them.
     components: J + 1, the one at zero included, `2 .. 257`.
-    strength: tau, `>= 0`.
+    strength: tau, `>= 0`, or a schedule of it over the calls of `update`, such
+      as `optax.linear_schedule(0, 0.005, steps)`: a mixture that collapses too
+      early leaves weights behind.
     zero_proportion: pi_0, `0 .. 1` without the ends.
     deviation: standard deviation of each component at the start, `> 0`, in
       units of the largest weight. Neighbours must overlap.
@@ -77,7 +85,7 @@ def soft_share(
     raise ValueError(f'examples is {examples}; it must be at least 1.')
   if not 2 <= components <= 257:
     raise ValueError(f'components is {components}; it must lie in 2 .. 257.')
-  if not 0 <= strength < np.inf:
+  if not callable(strength) and not 0 <= strength < np.inf:
     raise ValueError(f'strength is {strength}; it must be finite and >= 0.')
   if not 0 < zero_proportion < 1:
     raise ValueError(
@@ -122,26 +130,32 @@ def soft_share(
   def init(params):
     leaves = [tree.replicated(jnp.asarray(w)) for w in jax.tree.leaves(params)]
     live = jax.tree.map(lambda w: w != 0, params)
-    return SoftShareLatent(params, start(leaves)), live
+    state = SoftShareState(live, jnp.zeros([], jnp.int32))
+    return SoftShareLatent(params, start(leaves)), state
 
-  def view(latent, live):
-    return apply_mask(latent.weights, live)
+  def view(latent, state):
+    return apply_mask(latent.weights, state.live)
 
-  def penalty(latent, live):
+  def penalty(latent, state):
     table = component_table(latent.mixture, fixed)
     gammas = (zero_precision, *[precision] * free)
     total = hyper_priors(table, gammas, zero_beta)
     for w, mask in zip(
-      jax.tree.leaves(latent.weights), jax.tree.leaves(live), strict=True
+      jax.tree.leaves(latent.weights), jax.tree.leaves(state.live), strict=True
     ):
       total += negative_log_prior(w, mask, table)
-    return strength / examples * total  # eq. 6
+    tau = strength(state.calls) if callable(strength) else strength
+    return tau / examples * total  # eq. 6
 
-  def encode(latent, live):
+  def update(latent, state, grads):
+    del grads
+    return latent, state._replace(calls=state.calls + 1)
+
+  def encode(latent, state):
     table = component_table(latent.mixture, fixed)
     merged = merge_components(table, merge_below)
     pairs = zip(
-      jax.tree.leaves(latent.weights), jax.tree.leaves(live), strict=True
+      jax.tree.leaves(latent.weights), jax.tree.leaves(state.live), strict=True
     )
     leaves = [
       Codebook(merged[0].astype(w.dtype), assign(w, mask, merged))
@@ -149,7 +163,7 @@ def soft_share(
     ]
     return jax.tree.structure(latent.weights).unflatten(leaves)
 
-  return checked(Compressor(init, view, encode, penalty))
+  return checked(Compressor(init, view, encode, penalty, update))
 
 
 def soft_share_labels(latent: Any) -> Any:

@@ -25,6 +25,21 @@ def test_prior_is_that_of_the_sum_over_the_examples():
   np.testing.assert_allclose(one, want, rtol=1e-5)
 
 
+def test_strength_follows_a_schedule_over_the_updates():
+  w = jnp.array([0.3, -0.2, 0.5])
+  fixed = jc.soft_share(10, components=3, strength=0.5)
+  warm = jc.soft_share(
+    10, components=3, strength=optax.linear_schedule(0.0, 0.5, 2)
+  )
+  latent, state = warm.init(w)
+  full = fixed.penalty(latent, state)
+  shares = []
+  for _ in range(4):
+    shares.append(float(warm.penalty(latent, state) / full))
+    latent, state = warm.update(latent, state, latent)
+  np.testing.assert_allclose(shares, [0, 0.5, 1, 1], rtol=1e-6)
+
+
 def test_means_start_evenly_over_the_range():
   latent, _ = jc.soft_share(1, components=6).init(jnp.array([-1.0, 0.2, 3.0]))
   np.testing.assert_allclose(latent.mixture.means, [-1, 0, 1, 2, 3], atol=1e-6)
