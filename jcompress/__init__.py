@@ -149,7 +149,15 @@ from jcompress.share.soft import soft_share as soft_share
 from jcompress.share.soft import soft_share_labels as soft_share_labels
 
 # isort: split
+from jcompress.structure.filter_norms import filter_norms as filter_norms
+from jcompress.structure.filter_pruning import greedy_filters as greedy_filters
+from jcompress.structure.filter_pruning import keep_filters as keep_filters
+from jcompress.structure.filter_sensitivity import (
+  filter_sensitivity as filter_sensitivity,
+)
 from jcompress.structure.flops import flops as flops
+from jcompress.structure.gradual_groups import gradual_groups as gradual_groups
+from jcompress.structure.group_lasso import group_lasso as group_lasso
 from jcompress.structure.recalibrate import recalibrate as recalibrate
 from jcompress.structure.removal import channel_widths as channel_widths
 from jcompress.structure.removal import mask_channels as mask_channels
@@ -158,3 +166,5 @@ from jcompress.structure.selection import select_units as select_units
 from jcompress.structure.shrink import shrink as shrink
 from jcompress.structure.shrink import verify_rebuilt as verify_rebuilt
 from jcompress.structure.trace import channel_groups as channel_groups
+from jcompress.structure.weight_groups import axis_groups as axis_groups
+from jcompress.structure.weight_groups import unit_groups as unit_groups
