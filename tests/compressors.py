@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 import jcompress as jc
 from jcompress import tree
@@ -11,6 +12,7 @@ from jcompress.binarize import distortions
 
 SIGNS = 'a sign is never zero'
 HASHES = 'which weights share a value is up to a hash'
+GATES = 'gates without noise are shipped, the model saw drawn ones'
 VECTORS = 'a codeword moves as a whole, with the zeros in it'
 
 
@@ -213,6 +215,9 @@ def table(like):
     'hash_mask': lambda: Entry(
       jc.chain(jc.hash_weights(1.0), jc.with_mask(mask)), structural=True
     ),
+    'hash_frequencies': lambda: Entry(
+      jc.hash_frequencies(0.5), HASHES, structural=True
+    ),
     'nm': lambda: Entry(jc.nm_prune()),
     'nm_outputs': lambda: Entry(jc.nm_prune(1, 3, strength=0.1, axis=-1)),
     'nm_mask': lambda: Entry(jc.chain(jc.nm_prune(), jc.with_mask(mask))),
@@ -225,6 +230,55 @@ def table(like):
       jc.soft_share(100, components=3, zero_beta=(5.0, 2.0)),
       structural=True,
       hardens='the means of the components are shipped',
+    ),
+    'hard_concrete': lambda: Entry(
+      jc.hard_concrete(0.01), structural=True, hardens=GATES
+    ),
+    'hard_concrete_inputs': lambda: Entry(
+      jc.hard_concrete(0.01, axis=-2), structural=True, hardens=GATES
+    ),
+    'variational_dropout': lambda: Entry(
+      jc.variational_dropout(10, every=2),
+      structural=True,
+      hardens='the means are shipped, the model saw draws around them',
+    ),
+    'rigl': lambda: Entry(jc.rigl(0.5, end=6, every=2)),
+    'rigl_zeros': lambda: Entry(
+      jc.rigl(0.5, end=6, every=2, densities='uniform', zeros_grow=True),
+      'weights that are zero may grow, too',
+    ),
+    'sparse_evolution': lambda: Entry(jc.sparse_evolution(0.5, every=2)),
+    'movement': lambda: Entry(jc.movement_prune(cubic), structural=True),
+    'movement_soft': lambda: Entry(
+      jc.movement_prune(threshold=0.48, strength=1.0), structural=True
+    ),
+    'group_lasso': lambda: Entry(jc.group_lasso(0.05, l1=0.01)),
+    'group_lasso_proximal': lambda: Entry(
+      jc.group_lasso(0.5, proximal=True, learning_rate=0.05)
+    ),
+    'group_lasso_several': lambda: Entry(
+      jc.group_lasso(
+        (0.1, 0.2),
+        groups=('filters', 'channels'),
+        size_weighted=False,
+        zero_weights_below=0.05,
+        zero_groups_below=0.1,
+      )
+    ),
+    'group_lasso_nested': lambda: Entry(
+      jc.group_lasso(
+        0.2,
+        groups=('positions', 'layer'),
+        l1=0.1,
+        proximal=True,
+        learning_rate=optax.linear_schedule(0.1, 0.0, 10),
+      )
+    ),
+    'gradual_groups': lambda: Entry(
+      jc.gradual_groups(cubic, strength=0.1, lead=2, every=2)
+    ),
+    'gradual_groups_global': lambda: Entry(
+      jc.gradual_groups(0.4, groups='filters', scope='global')
     ),
   }
 
@@ -270,4 +324,10 @@ VARIANTS = (
   'nm_outputs',
   'nm_mask',
   'soft_share_beta',
+  'hard_concrete_inputs',
+  'rigl_zeros',
+  'movement_soft',
+  'group_lasso_several',
+  'group_lasso_nested',
+  'gradual_groups_global',
 )

@@ -40,22 +40,60 @@ def cross_entropy(apply_fn):
   return loss
 
 
-class Bench:
-  """A network trained by the stages of a config, and rows of results.
+def joined(params, statistics):
+  """The variables of a linen model with or without batch statistics."""
+  return {'params': params} | (
+    {'batch_stats': statistics} if statistics else {}
+  )
+
+
+class Rows:
+  """A data set, and rows of results.
 
   Rows go to `results.jsonl` as they come; what is there is not computed again.
   """
 
+  def __init__(self, arguments):
+    self.arguments = arguments
+    self.dataset = data.load(
+      arguments.data, data_dir=arguments.data_dir or None
+    )
+    arguments.workdir.mkdir(parents=True, exist_ok=True)
+    self.results = arguments.workdir / 'results.jsonl'
+
+  def images(self, count):
+    """The first images of the training set."""
+    return data.normalize(self.dataset.train_images[:count])
+
+  def row(self, label, measure, show):
+    """The row of that label, measured by `measure()` unless it is known."""
+    if self.arguments.only not in label:
+      return
+    known = [
+      r for r in stages.read_metrics(self.results) if r['label'] == label
+    ]
+    if known:
+      found = known[-1]
+    else:
+      start = time.perf_counter()
+      found = {'label': label, **measure()}
+      found['seconds'] = round(time.perf_counter() - start)
+      with self.results.open('a') as f:
+        f.write(json.dumps(found) + '\n')
+    print(show(found))
+    sys.stdout.flush()
+
+
+class Bench(Rows):
+  """A network trained by the stages of a config, and rows of results."""
+
   def __init__(self, arguments, config, trained=('dense',)):
+    super().__init__(arguments)
     path = str(CONFIGS / f'{config}.py')
     self.config = runpy.run_path(path)['get_config']()
     self.config.stages, self.config.seed = trained, arguments.seed
     self.config.data = arguments.data
     self.config.data_dir = arguments.data_dir
-    self.dataset = data.load(
-      arguments.data, data_dir=arguments.data_dir or None
-    )
-    arguments.workdir.mkdir(parents=True, exist_ok=True)
     done = stages.run(
       self.config, command.load_recipe(path), self.dataset, arguments.workdir
     )
@@ -64,15 +102,9 @@ class Bench:
     view = last.compressor.view(last.train_state.latent, last.train_state.state)
     self.params = jax.tree.map(np.asarray, view)
     self.model = models.build(self.config.model, self.dataset.classes)
-    self.arguments = arguments
-    self.results = arguments.workdir / 'results.jsonl'
 
   def apply(self, params, images):
     return self.model.apply({'params': params}, images)
-
-  def images(self, count):
-    """The first images of the training set."""
-    return data.normalize(self.dataset.train_images[:count])
 
   def steps(self, epochs):
     size = self.config.batch_size
@@ -100,21 +132,3 @@ class Bench:
       data.normalize(self.dataset.test_images),
       self.dataset.test_labels,
     )
-
-  def row(self, label, measure, show):
-    """The row of that label, measured by `measure()` unless it is known."""
-    if self.arguments.only not in label:
-      return
-    known = [
-      r for r in stages.read_metrics(self.results) if r['label'] == label
-    ]
-    if known:
-      found = known[-1]
-    else:
-      start = time.perf_counter()
-      found = {'label': label, **measure()}
-      found['seconds'] = round(time.perf_counter() - start)
-      with self.results.open('a') as f:
-        f.write(json.dumps(found) + '\n')
-    print(show(found))
-    sys.stdout.flush()

@@ -71,6 +71,38 @@ def measure(name, repeats, only):
       select(jc.dynamic_surgery(0.9, every=10)),
       params,
     ),
+    'rigl, every 100 steps': (select(jc.rigl(0.9, end=10**6)), params),
+    'rigl, every 10 steps': (
+      select(jc.rigl(0.9, end=10**6, every=10)),
+      params,
+    ),
+    'sparse_evolution, every 100 steps': (
+      select(jc.sparse_evolution(0.9, every=100)),
+      params,
+    ),
+    'movement, every step': (select(jc.movement_prune(0.9)), params),
+    'movement, every 10 steps': (
+      select(jc.movement_prune(0.9, every=10)),
+      params,
+    ),
+    'movement, soft': (select(jc.movement_prune(threshold=0.1)), params),
+    'group_lasso': (select(jc.group_lasso(1e-6)), params),
+    'group_lasso, two groupings': (
+      select(jc.group_lasso(1e-6, groups=('filters', 'channels'))),
+      params,
+    ),
+    'group_lasso, positions': (
+      select(jc.group_lasso(1e-6, groups='positions')),
+      params,
+    ),
+    'group_lasso, proximal': (
+      select(jc.group_lasso(1e-6, proximal=True, learning_rate=1e-6)),
+      params,
+    ),
+    'gradual_groups, every 10 steps': (
+      select(jc.gradual_groups(0.5, every=10)),
+      params,
+    ),
     'kmeans_share, dense': (select(jc.kmeans_share(k=15)), params),
     'kmeans_share, 8 % kept': (select(jc.kmeans_share(k=15)), pruned),
     'linear_quantize, 8 bits': (select(jc.linear_quantize(8)), params),
@@ -81,6 +113,15 @@ def measure(name, repeats, only):
     'learned_step, 8 bits': (select(jc.learned_step(8)), params),
     'binary_connect': (select(jc.binary_connect()), params),
     'loss_aware_binarize': (select(jc.loss_aware_binarize()), params),
+    'hard_concrete, a weight': (select(jc.hard_concrete(1e-6)), params),
+    'hard_concrete, a unit': (
+      select(jc.hard_concrete(1e-6, axis=-2)),
+      params,
+    ),
+    'variational_dropout, every 20': (
+      select(jc.variational_dropout(60000)),
+      params,
+    ),
   }
   runs = {label: run for label, run in runs.items() if only in label}
   copy = functools.partial(jax.tree.map, lambda x: jnp.array(x, copy=True))

@@ -1,0 +1,210 @@
+"""The README's table of structured pruning: LeNet-5 and ResNet-20, shrunk.
+
+    python tests/benchmarks/structured.py --model resnet20 --workdir runs/resnet
+
+Trains the dense network on all of Fashion-MNIST, finds filters to remove by
+each method, removes them for real, and trains on. Errors are those of the small
+network rebuilt from its widths, and in the last row of the one read from the
+file. Latency is that of a batch of 8 on this machine against the dense network,
+which takes turns with it. Results go to `results.jsonl` as they come; what is
+there is not computed again.
+"""
+
+import statistics
+import time
+from typing import Any, NamedTuple
+
+import bench
+import jax
+import jax.numpy as jnp
+import optax
+from bench import joined
+from structured_methods import methods
+
+import jcompress as jc
+from jcompress import data, train
+from jcompress.models import LeNet5, ResNet
+
+BATCH = 128
+
+
+class Recipe(NamedTuple):
+  dense: float  # epochs
+  sparse: float  # epochs towards structure
+  tuned: float  # epochs of the small network
+  rate: float  # of Adam, at the start of a cosine
+  l1: dict[str, float]  # filters to remove, by pattern of the groups
+  lasso: float  # strength of the group lasso
+  lasso_rate: float  # of SGD with momentum, at the start of a cosine
+  slimming: float  # strength of the penalty on scales
+  slimmed: float  # share of all channels that it removes
+
+
+RECIPES = {
+  'lenet5': Recipe(
+    10, 10, 10, 1e-3, {'conv.*': 0.5, 'fc1.*': 0.8}, 1e-4, 0.05, 0.0, 0.0
+  ),
+  'resnet20': Recipe(
+    4, 2, 1.5, 3e-3, {r'conv\d*[02468]/.*': 0.5}, 3e-4, 0.05, 1e-4, 0.4
+  ),
+}
+
+
+def main():
+  parser = bench.parser()
+  parser.add_argument('--model', choices=list(RECIPES), required=True)
+  parser.add_argument('--share', type=float, default=1.0, help='of the epochs')
+  table = Structured(parser.parse_args())
+  print(f'{"":26s}      error, %: at once, recalibrated, trained', end='')
+  print('  parameters        MACs  latency  filters')
+  for label, measure in methods(table):
+    table.row(label, measure, line)
+
+
+def line(found):
+  percent = lambda x: '   -   ' if x is None else f'{x:7.2f}'
+  errors = (percent(found[k]) for k in ('at_once', 'recalibrated', 'error'))
+  return (
+    f'{found["label"]:26s} {"  ".join(errors)}  {found["params"]:10,d} '
+    f'{found["macs"]:11,d} {found["latency"]:6.2f}x  {found["widths"]}'
+  )
+
+
+class Structured(bench.Rows):
+  """One dense network, and what it costs to remove its filters."""
+
+  def __init__(self, arguments):
+    super().__init__(arguments)
+    self.recipe = RECIPES[arguments.model]
+    is_lenet = arguments.model == 'lenet5'
+    self.model = LeNet5() if is_lenet else ResNet(20)
+    self.image = jnp.asarray(self.images(8))
+    variables = self.model.init(jax.random.key(arguments.seed), self.image)
+    forms = jax.eval_shape(lambda: variables)
+    self.graph = jc.channel_groups(self.model.apply, forms, self.image)
+    self.dense = self.load(variables)
+
+  def steps(self, epochs):
+    epochs *= self.arguments.share
+    return round(epochs * (len(self.dataset.train_labels) // BATCH))
+
+  @property
+  def is_normalized(self):
+    return 'batch_stats' in self.dense
+
+  def load(self, variables):
+    """The dense network: from the file, or trained into it."""
+    path = self.arguments.workdir / 'dense.jcz'
+    if not path.exists():
+      trained = self.train(
+        self.model, jc.identity(), variables, self.recipe.dense
+      )
+      jc.save(path, jax.tree.map(jc.encoded.Dense, trained.variables))
+    return jc.decode(jc.load(path).tree)
+
+  def rebuilt(self, plan):
+    """The model with the widths of a plan."""
+    widths = jc.channel_widths(plan)
+    if isinstance(self.model, ResNet):
+      return self.model.clone(widths=widths)
+    names = ('conv1', 'conv2', 'fc1')
+    return self.model.clone(
+      features=tuple(widths[n].features[0] for n in names)
+    )
+
+  def adam(self, epochs):
+    return optax.adam(
+      optax.cosine_decay_schedule(self.recipe.rate, self.steps(epochs))
+    )
+
+  def train(self, model, comp, variables, epochs, tx=None):
+    """Trains params as seen through a compressor."""
+    steps, tx = self.steps(epochs), tx or self.adam(epochs)
+    statistics = variables.get('batch_stats', {})
+    step = jc.train_step(loss_of(model), comp, tx)
+    ts = jc.init_train_state(
+      comp, tx, variables['params'], variables=statistics
+    )
+    for batch in data.batches(
+      self.dataset.train_images,
+      self.dataset.train_labels,
+      BATCH,
+      seed=self.arguments.seed,
+      steps=steps,
+    ):
+      ts, _ = step(ts, batch)
+    params = comp.view(ts.latent, ts.state)
+    return Trained(joined(params, ts.variables), ts)
+
+  def recalibrated(self, model, variables):
+    """With the statistics of 10,000 training images."""
+    if not self.is_normalized:
+      return variables
+    images = self.images(10_000).reshape(-1, 500, 28, 28, 1)
+    run = lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])[1]
+    return jc.recalibrate(run, variables, list(images))
+
+  def error(self, model, variables):
+    return train.error_rate(
+      model.apply,
+      variables,
+      data.normalize(self.dataset.test_images),
+      self.dataset.test_labels,
+    )
+
+  def result(self, model, variables, at_once=None, recalibrated=None):
+    """A row: the last network, and the errors on the way to it."""
+    cost = jc.flops(model.apply, variables, self.image[:1])
+    size = sum(x.size for x in jax.tree.leaves(variables['params']))
+    return {
+      'at_once': at_once,
+      'recalibrated': recalibrated,
+      'error': self.error(model, variables),
+      'params': size,
+      'macs': cost.macs,
+      'latency': self.latency(model, variables),
+      'widths': '-'.join(
+        str(layer['kernel'].shape[-1])
+        for layer in variables['params'].values()
+        if 'kernel' in layer
+      ),
+    }
+
+  def latency(self, model, variables, repeats=40):
+    """How many times as fast as the dense network: the median of pairs."""
+    runs = jax.jit(self.model.apply), jax.jit(model.apply)
+    ratios = []
+    for i in range(repeats + 3):
+      pair = []
+      for run, given in zip(runs, (self.dense, variables), strict=True):
+        start = time.perf_counter()
+        run(given, self.image).block_until_ready()
+        pair.append(time.perf_counter() - start)
+      if i >= 3:
+        ratios.append(pair[0] / pair[1])
+    return statistics.median(ratios)
+
+
+class Trained(NamedTuple):
+  variables: Any
+  train_state: Any
+
+
+def loss_of(model):
+  def loss(params, batch, variables):
+    given = joined(params, variables)
+    options = {}
+    if variables:
+      options = {'train': True, 'mutable': ['batch_stats']}
+    out = model.apply(given, batch['image'], **options)
+    logits, new = out if variables else (out, {'batch_stats': variables})
+    cross = optax.softmax_cross_entropy_with_integer_labels(
+      logits, batch['label']
+    )
+    return cross.mean(), {}, new['batch_stats']
+
+  return loss
+
+
+if __name__ == '__main__':
+  main()
