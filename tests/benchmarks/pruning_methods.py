@@ -33,6 +33,9 @@ def methods(table):
   for k in (8, 64):
     yield f'HashedNets, 1/{k}', lambda k=k: hashed(table, k)
     yield f'dense of that size, 1/{k}', lambda k=k: narrow(table, k)
+  yield 'L0, hard concrete', lambda: gates(table)
+  yield 'variational dropout', lambda: variational(table)
+  yield 'RigL, from scratch', lambda: rigl(table)
   yield 'soft weight-sharing', lambda: soft(table)
 
 
@@ -204,6 +207,27 @@ def biased(table):
       outgoing=f'{following}/kernel',
     )
   return small(table, params, kept)
+
+
+def gates(table):
+  strength = 0.1 / len(table.dataset.train_labels)
+  return from_dense(table, kernels(jc.hard_concrete(strength)), decay=0.0)
+
+
+def variational(table):
+  rise = table.steps(table.epochs) // 4
+  comp = jc.variational_dropout(
+    len(table.dataset.train_labels),
+    strength=optax.linear_schedule(0.0, 1.0, rise),
+  )
+  return from_dense(table, kernels(comp), decay=0.0)
+
+
+def rigl(table):
+  share = whole(table)
+  end = round(0.75 * table.steps(share * table.epochs))
+  comp = jc.rigl(table.sparsity, end=end)
+  return from_scratch(table, kernels(comp), share=share)
 
 
 def hashed(table, divisor):
