@@ -4,6 +4,7 @@ What is compiled is kept in `.pytest_cache`, for the processes of a run and for
 the next one.
 """
 
+import gc
 import os
 import pathlib
 
@@ -21,6 +22,10 @@ os.environ['XLA_FLAGS'] = (
 import hypothesis
 import jax
 
+# A run keeps millions of objects: looking for garbage among all of them took a
+# tenth of its time.
+gc.freeze()
+gc.set_threshold(100_000, 50, 100)
 jax.config.update('jax_disable_most_optimizations', True)
 hypothesis.settings.register_profile(
   'short', max_examples=30, deadline=None, derandomize=True

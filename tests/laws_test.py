@@ -32,7 +32,12 @@ every = pytest.mark.parametrize(
   'name', [pytest.param(n, marks=marks(n)) for n in compressors.NAMES]
 )
 dtypes = pytest.mark.parametrize(
-  'dtype', [jnp.float32, jnp.bfloat16, jnp.float16]
+  'dtype',
+  [
+    jnp.float32,
+    jnp.bfloat16,
+    pytest.param(jnp.float16, marks=pytest.mark.slow),
+  ],
 )
 
 

@@ -1,5 +1,7 @@
 """The rows of `structured.py`: how each method chooses filters."""
 
+import functools
+
 import jax
 import numpy as np
 import optax
@@ -51,6 +53,7 @@ def by_norm(table):
   return tuned(table, table.dense, keep)
 
 
+@functools.cache
 def sparse(table, strength=None, names=None):
   """Trained under the proximal group lasso; the units that are not zero.
 
