@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, Integer
 from jcompress import tree
 
 Table = Float[Array, '3 components']
-_CHUNK = 4096
+_CHUNK = 4096  # weights assigned at a time
+_POINTS = 4096  # of the prior, for arrays of more weights
 _LOG_TWO_PI = float(np.log(2 * np.pi))
 
 
@@ -59,33 +60,61 @@ def negative_log_prior(
 ) -> Float[Array, '']:
   """`-sum_i log p(w_i)` over the live weights, in float32.
 
-  Weights pass in chunks, each with its gradient, so that the responsibilities
-  of one chunk at a time are in memory.
+  All weights have one prior, a smooth function of one number. For arrays of
+  more than 4096 weights it is computed at as many points between the smallest
+  and the largest of them, and is linear in between: time and memory of a few
+  operations a weight, for any number of components. The error of a weight is
+  at most `step^2 / 8` times the second derivative of `log p`, with `step` the
+  distance of the points: `lambda` within a component, more between two.
   """
   return _forward(w, live, table)[0]
 
 
 @jax.jit
 def _forward(w, live, table):
-  whole = lambda x: tree.replicated(x).ravel()
-  size = w.size
-  rows = -(-size // _CHUNK)
-  fold = lambda x: jnp.pad(x, (0, rows * _CHUNK - size)).reshape(rows, _CHUNK)
-  chunks = fold(whole(w).astype(jnp.float32)), fold(whole(live))
-
-  def part(x, table, mask):
-    log_p = jax.nn.logsumexp(log_joint(x, table), axis=1)
-    return -jnp.sum(jnp.where(mask, log_p, 0.0))
-
-  def one(chunk):
-    return jax.value_and_grad(part, (0, 1))(chunk[0], table, chunk[1])
-
-  values, (to_w, to_table) = jax.lax.map(one, chunks)
-  to_w = to_w.ravel()[:size].reshape(w.shape).astype(w.dtype)
+  x = tree.replicated(w).ravel().astype(jnp.float32)
+  mask = tree.replicated(live).ravel()
+  value, to_w, to_table = (_each if x.size <= _POINTS else _between)(
+    x, mask, table
+  )
+  to_w = to_w.reshape(w.shape).astype(w.dtype)
   place = jax.typeof(w).sharding
   if not place.mesh.empty:
     to_w = jax.sharding.reshard(to_w, place)
-  return values.sum(), (to_w, to_table.sum(0))
+  return value, (to_w, to_table)
+
+
+def _weighted(x, table, counts):
+  """`-sum_i counts_i log p(x_i)`."""
+  return -counts @ jax.nn.logsumexp(log_joint(x, table), axis=1)
+
+
+def _each(x, mask, table):
+  """The value and its gradients, weight by weight."""
+  counts = mask.astype(jnp.float32)
+  value, grads = jax.value_and_grad(_weighted, (0, 1))(x, table, counts)
+  return value, *grads
+
+
+def _between(x, mask, table):
+  """The same, by the two points around each weight."""
+  low = jnp.min(jnp.where(mask, x, jnp.inf))
+  high = jnp.max(jnp.where(mask, x, -jnp.inf))
+  low, high = jnp.where(mask.any(), jnp.stack([low, high]), 0.0)
+  step = jnp.where(high > low, (high - low) / (_POINTS - 1), 1.0)
+  points = low + step * jnp.arange(_POINTS)
+  place = jnp.clip((x - low) / step, 0, _POINTS - 1)
+  left = jnp.minimum(place.astype(jnp.int32), _POINTS - 2)
+  part = place - left
+  one = mask.astype(jnp.float32)
+  total = lambda v: jnp.zeros(_POINTS).at[left].add(v, mode='promise_in_bounds')
+  to_right = total(one * part)
+  counts = total(one) - to_right + jnp.roll(to_right, 1)
+  value, to_table = jax.value_and_grad(_weighted, 1)(points, table, counts)
+  slope = jax.grad(_weighted)(points, table, jnp.ones(_POINTS))
+  rise = jnp.roll(slope, -1) - slope
+  at = lambda v: v.at[left].get(mode='promise_in_bounds')
+  return value, one * (at(slope) + part * at(rise)), to_table
 
 
 def _backward(residuals, cotangent):

@@ -113,6 +113,9 @@ def measure(name, repeats, only):
     'learned_step, 8 bits': (select(jc.learned_step(8)), params),
     'binary_connect': (select(jc.binary_connect()), params),
     'loss_aware_binarize': (select(jc.loss_aware_binarize()), params),
+    'hash_weights, 1/8': (select(jc.hash_weights(1 / 8)), params),
+    'hash_weights, 1/64': (select(jc.hash_weights(1 / 64)), params),
+    'soft_share, 17 components': (select(jc.soft_share(60000)), params),
     'hard_concrete, a weight': (select(jc.hard_concrete(1e-6)), params),
     'hard_concrete, a unit': (
       select(jc.hard_concrete(1e-6, axis=-2)),
