@@ -22,6 +22,10 @@ DENSITIES = {  # of the kernels, as the configs have them
   'lenet_300_100': {'fc1': 0.065, 'fc2': 0.1, 'fc3': 0.3},
   'lenet5': {'conv1': 0.6, 'conv2': 0.12, 'fc1': 0.045, 'fc2': 0.2},
 }
+SHARED = {  # where weights also share values
+  'lenet_300_100': DENSITIES['lenet_300_100'],
+  'lenet5': {'conv1': 0.5, 'conv2': 0.1, 'fc1': 0.025, 'fc2': 0.15},
+}
 EPOCHS = {'lenet_300_100': 40, 'lenet5': 10}
 RATE, DECAY = 1e-3, 0.2  # of AdamW
 
@@ -53,7 +57,7 @@ class Pruners(bench.Bench):
   def __init__(self, arguments):
     name = arguments.model
     super().__init__(arguments, f'deep_compression_{name}')
-    self.densities = DENSITIES[name]
+    self.densities, self.shared_densities = DENSITIES[name], SHARED[name]
     self.epochs = arguments.epochs or EPOCHS[name]
     self.dense_bytes = 4 * sum(x.size for x in jax.tree.leaves(self.params))
 

@@ -12,7 +12,6 @@ from jcompress import curvature, tree
 EXAMPLES = 2000  # whose curvature is looked at
 ROUNDS = 5  # of pruning and retraining, where a method iterates
 BIAS = 1e-5  # strength a step
-SOFT = dict(components=17, strength=0.005)
 
 
 def methods(table):
@@ -36,7 +35,8 @@ def methods(table):
   yield 'L0, hard concrete', lambda: gates(table)
   yield 'variational dropout', lambda: variational(table)
   yield 'RigL, from scratch', lambda: rigl(table)
-  yield 'soft weight-sharing', lambda: soft(table)
+  yield 'soft weight-sharing', lambda: soft(table, table.params, strength=0.1)
+  yield 'pruned, soft weight-sharing', lambda: soft_pruned(table)
 
 
 def kernels(comp):
@@ -111,11 +111,16 @@ def obd_round(table, params, progress):
   return tree.join(pruned, rest)
 
 
-def gradual(table):
+def ramped(table, densities):
+  """Magnitude pruning that grows over the first half of training."""
   end = table.steps(table.epochs) // 2
-  ramp = lambda s: jc.schedules.cubic_sparsity(s, begin=0, end=end)
-  schedules = {path: ramp(s) for path, s in table.sparsities.items()}
-  return from_dense(table, table.magnitude(schedules, every=20))
+  ramp = lambda d: jc.schedules.cubic_sparsity(1 - d, begin=0, end=end)
+  schedules = {f'{name}/kernel': ramp(d) for name, d in densities.items()}
+  return table.magnitude(schedules, every=20)
+
+
+def gradual(table):
+  return from_dense(table, ramped(table, table.densities))
 
 
 def surgery(table):
@@ -267,20 +272,26 @@ def narrow(table, divisor):
   return table.result(None, encode(comp, ts), apply_fn)
 
 
-def soft(table):
-  """The prior on trained weights; codes after, without retraining."""
-  comp = kernels(jc.soft_share(len(table.dataset.train_labels), **SOFT))
-  steps = table.steps(table.epochs)
-  falling = lambda rate: optax.adam(optax.cosine_decay_schedule(rate, steps))
-  mixture = optax.adam(5e-4)
+def soft(table, params, **prior):
+  """The prior on trained weights; what ships are its codes, as they are."""
+  examples = len(table.dataset.train_labels)
+  comp = kernels(jc.soft_share(examples, **prior))
+  steps = table.steps(table.epochs / 2)
+  mixture = optax.adam(3e-3)
   tx = optax.partition(
     {
-      'weights': falling(1e-3),
-      'means': mixture,
+      'weights': optax.adam(optax.cosine_decay_schedule(1e-3, steps)),
+      'means': optax.adam(1e-4),
       'log_precisions': mixture,
       'log_proportions': mixture,
     },
     jc.soft_share_labels,
   )
-  ts = table.train(comp, tx, table.params, steps)
-  return table.result(None, encode(comp, ts))
+  return table.result(None, encode(comp, table.train(comp, tx, params, steps)))
+
+
+def soft_pruned(table):
+  """The same on pruned weights, of which few belong to the zero component."""
+  comp = ramped(table, table.shared_densities)
+  pruned = view(comp, table.retrained(comp))
+  return soft(table, pruned, strength=0.3, zero_proportion=0.1)
