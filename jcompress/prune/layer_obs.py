@@ -156,19 +156,24 @@ def _factorized(hessian: Any, inputs: int, damping: float):
   added = damping * scale
 
   def factor(add):
+    """Also whether the digits of the Hessian suffice for its factor."""
     damped = h + np.diag(np.where(dead, 1e-30 * scale, add))
     lower = _cholesky(damped[::-1, ::-1])
     if lower is None:
-      return damped, None
+      return damped, None, False
     pivots = np.diagonal(lower) ** 2 / np.diagonal(damped)[::-1]
-    return damped, lower if pivots.min(initial=1) > epsilon else None
+    return damped, lower, pivots.min(initial=1) > epsilon
 
-  damped, lower = factor(0.0)
-  singular = lower is None
+  damped, lower, is_regular = factor(0.0)
+  singular = not is_regular
   if added > 0:
-    damped, lower = factor(added)
-  if lower is None:
+    damped, lower, is_regular = factor(added)
+  if not is_regular:
     least = np.linalg.eigvalsh(h[~dead][:, ~dead])[0]
+    # Inputs of very different sizes have small pivots for a good reason: what
+    # is below zero tells the rounding, and the damping may be far above it.
+    is_regular = lower is not None and added > -10 * least and added > 0
+  if not is_regular:
     raise ValueError(
       f'The Hessian of {np.sum(~dead)} inputs that are not dead has no '
       f'inverse: its least eigenvalue is {least:.3g}, its mean diagonal '

@@ -207,6 +207,17 @@ def test_too_few_examples_are_refused_or_damped_and_said(method):
   assert not layer_obs(w, moments(layer()[0]), sparsity=0.5)[2].singular
 
 
+@methods
+def test_inputs_of_very_different_sizes_need_no_more_damping(method):
+  x, w = layer(examples=10)
+  x[:, 3] *= 3000  # its mean square dwarfs the others', as a transformer's can
+  h = moments(x.astype(np.float32))
+  new, _, report = layer_obs(w, h, sparsity=0.5, damping=1e-6, method=method)
+  assert report.singular and jnp.isfinite(new).all() and report.error < 1
+  with pytest.raises(ValueError, match='least eigenvalue'):
+    layer_obs(w, h, sparsity=0.5, damping=1e-15, method=method)
+
+
 def test_damping_keeps_weights_near():
   x, w = layer(examples=12)
   sizes = [
