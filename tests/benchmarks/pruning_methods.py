@@ -11,6 +11,7 @@ from jcompress import curvature, tree
 
 EXAMPLES = 2000  # whose curvature is looked at
 ROUNDS = 5  # of pruning and retraining, where a method iterates
+CENTERS = 1e-4  # learning rate of shared values
 BIAS = 1e-5  # strength a step
 
 
@@ -215,7 +216,7 @@ def biased(table):
 
 
 def gates(table):
-  strength = 0.1 / len(table.dataset.train_labels)
+  strength = 2 / len(table.dataset.train_labels)
   return from_dense(table, kernels(jc.hard_concrete(strength)), decay=0.0)
 
 
@@ -273,7 +274,7 @@ def narrow(table, divisor):
 
 
 def soft(table, params, **prior):
-  """The prior on trained weights; what ships are its codes, as they are."""
+  """The prior on trained weights; then codes stay and their values learn."""
   examples = len(table.dataset.train_labels)
   comp = kernels(jc.soft_share(examples, **prior))
   steps = table.steps(table.epochs / 2)
@@ -287,7 +288,19 @@ def soft(table, params, **prior):
     },
     jc.soft_share_labels,
   )
-  return table.result(None, encode(comp, table.train(comp, tx, params, steps)))
+  before = encode(comp, table.train(comp, tx, params, steps))
+  hard = jc.decode(before)
+  values = np.unique(np.concatenate([w.ravel() for w in leaves_of(hard)]))
+  shared = kernels(jc.hessian_kmeans_share(k=np.count_nonzero(values)))
+  slow = optax.adam(optax.cosine_decay_schedule(CENTERS, steps))
+  return table.result(
+    before, encode(shared, table.train(shared, slow, hard, steps))
+  )
+
+
+def leaves_of(params):
+  kernels = tree.split(jc.KERNELS, params)[0]
+  return [np.asarray(w) for w in jax.tree.leaves(kernels)]
 
 
 def soft_pruned(table):
