@@ -27,17 +27,17 @@ def methods(table):
   yield 'dynamic surgery', lambda: surgery(table)
   yield 'OBD, 5 rounds', lambda: rounds(table, obd_round)
   yield 'layer OBS', lambda: layer_obs(table)
-  yield '2:4', lambda: from_dense(table, kernels(jc.nm_prune()))
-  yield 'biased decay, units', lambda: biased(table)
+  yield 'pruned, soft weight-sharing', lambda: soft_pruned(table)
+  yield 'variational dropout', lambda: variational(table)
   yield 'data-free, units', lambda: data_free(table)
-  for k in (8, 64):
+  yield 'biased decay, units', lambda: biased(table)
+  for k in (64, 8):
     yield f'HashedNets, 1/{k}', lambda k=k: hashed(table, k)
     yield f'dense of that size, 1/{k}', lambda k=k: narrow(table, k)
   yield 'L0, hard concrete', lambda: gates(table)
-  yield 'variational dropout', lambda: variational(table)
   yield 'RigL, from scratch', lambda: rigl(table)
+  yield '2:4', lambda: from_dense(table, kernels(jc.nm_prune()))
   yield 'soft weight-sharing', lambda: soft(table, table.params, strength=0.1)
-  yield 'pruned, soft weight-sharing', lambda: soft_pruned(table)
 
 
 def kernels(comp):
