@@ -20,7 +20,7 @@ def methods(table):
   if table.is_normalized:
     yield 'network slimming', lambda: slimming(table)
   else:
-    convolutions = {'names': 'params/conv.*', 'strength': 3e-4}
+    convolutions = {'names': 'params/conv.*', 'strength': 3e-3}
     yield 'lasso, filters of conv', lambda: lasso(table, **convolutions)
   yield 'lasso, pruned, 4 bits', lambda: pipeline(table)
 
