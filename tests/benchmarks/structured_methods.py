@@ -20,8 +20,8 @@ def methods(table):
   if table.is_normalized:
     yield 'network slimming', lambda: slimming(table)
   else:
-    convolutions = {'names': 'params/conv.*', 'strength': 3e-3}
-    yield 'lasso, filters of conv', lambda: lasso(table, **convolutions)
+    filters = ('params/conv1.*', 3e-3), ('params/conv2.*', 8e-3)
+    yield 'lasso, filters of conv', lambda: lasso(table, filters)
   yield 'lasso, pruned, 4 bits', lambda: pipeline(table)
 
 
@@ -54,17 +54,19 @@ def by_norm(table):
 
 
 @functools.cache
-def sparse(table, strength=None, names=None):
+def sparse(table, strengths=None):
   """Trained under the proximal group lasso; the units that are not zero.
 
+  Strengths are one for all groups, or pairs of a pattern of groups and its own.
   By SGD: Adam would step as far for a gradient of any size, and win.
   """
   recipe = table.recipe
   steps = table.steps(recipe.sparse)
   rate = optax.cosine_decay_schedule(recipe.lasso_rate, steps)
+  patterns, strengths = zip(*(strengths or [(None, recipe.lasso)]), strict=True)
   comp = jc.group_lasso(
-    strength or recipe.lasso,
-    groups=jc.unit_groups(table.graph, names=names),
+    strengths,
+    groups=[jc.unit_groups(table.graph, names=names) for names in patterns],
     proximal=True,
     learning_rate=lambda step: rate(step) / (1 - MOMENTUM),
   )
@@ -83,8 +85,8 @@ def alive(scores):
   return keep
 
 
-def lasso(table, **settings):
-  return tuned(table, *sparse(table, **settings))
+def lasso(table, strengths=None):
+  return tuned(table, *sparse(table, strengths))
 
 
 def slimming(table):
