@@ -291,6 +291,14 @@ def entry(name, like):
 NAMES = list(table({}))
 # Further settings of compressors of the table: their laws are slow tests.
 VARIANTS = (
+  'magnitude_global',
+  'kmeans_mask',
+  'binary_connect_stochastic',
+  'loss_aware_levels',
+  'distort_projection',
+  'learned_step_magnitude',
+  'linear_tiled',
+  'pruned_linear',
   'magnitude_schedule',
   'magnitude_quality',
   'magnitude_rewind',
