@@ -152,7 +152,7 @@ def shipped_gate(
   >>> shipped_gate(jnp.array([-3.0, 0.0, 3.0]))
   Array([0. , 0.5, 1. ], dtype=float32)
   """
-  return _stretched(jax.nn.sigmoid(log_alpha), stretch)  # eq. 13
+  return _stretched(jax.nn.sigmoid(log_alpha), stretch)
 
 
 def open_probability(
@@ -167,7 +167,7 @@ def open_probability(
   """
   gamma, zeta = stretch
   shift = temperature * math.log(-gamma / zeta)
-  return jax.nn.sigmoid(log_alpha - shift)  # eq. 12
+  return jax.nn.sigmoid(log_alpha - shift)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

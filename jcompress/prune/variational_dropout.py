@@ -153,7 +153,7 @@ def kl_log_uniform(log_alpha: Float[Array, '*shape']) -> Float[Array, '*shape']:
   """
   k1, k2, k3 = 0.63576, 1.87320, 1.48695
   bend = k1 * jax.nn.sigmoid(-k2 - k3 * log_alpha)
-  return bend + jnp.log1p(jnp.exp(-log_alpha)) / 2  # eq. 14
+  return bend + jnp.log1p(jnp.exp(-log_alpha)) / 2
 
 
 def _square(mean):
