@@ -178,7 +178,7 @@ def _gate(key, log_alpha, temperature, stretch):
   odds = (1 - u) / u * jnp.exp(-log_alpha)
   is_usual = temperature == 2 / 3
   power = odds * jnp.sqrt(odds) if is_usual else odds ** (1 / temperature)
-  return _stretched(1 / (1 + power), stretch)  # eqs. 10 and 11
+  return _stretched(1 / (1 + power), stretch)
 
 
 def _gate_forward(key, log_alpha, temperature, stretch):
