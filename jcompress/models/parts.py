@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+from flax.core import FrozenDict
 
 from jcompress.structure.removal import Width
 
@@ -11,6 +12,14 @@ Widths = Mapping[str, Width | Sequence[int] | int]
 
 # He et al. 2015, arXiv 1502.01852, eq. 10: a variance of 2 / fan_in.
 HE = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+
+
+class ByWidths(nn.Module):
+  """A network with a field `widths`, which it keeps so that jit can hash it."""
+
+  def __post_init__(self):
+    self.widths = FrozenDict(self.widths)
+    super().__post_init__()
 
 
 def widths_of(paper: Widths, given: Widths) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import numpy as np
 from flax.core import FrozenDict
 from jaxtyping import Array, Num
 
-from jcompress.models.parts import HE, Widths, widths_of
+from jcompress.models.parts import HE, ByWidths, Widths, widths_of
 
 
-class ResNet(nn.Module):
+class ResNet(ByWidths):
   """A residual network of three stages of 16, 32 and 64 channels.
 
   With `F` a convolution, a norm, a rectifier, a convolution and a norm, each of
@@ -48,10 +48,6 @@ class ResNet(nn.Module):
   projection: bool = False
   widths: Widths = FrozenDict()
   dtype: Any = None
-
-  def __post_init__(self):
-    self.widths = FrozenDict(self.widths)  # so that jit can hash it
-    super().__post_init__()
 
   @nn.compact
   def __call__(

@@ -8,10 +8,10 @@ import numpy as np
 from flax.core import FrozenDict
 from jaxtyping import Array, Num
 
-from jcompress.models.parts import HE, Widths, widths_of
+from jcompress.models.parts import HE, ByWidths, Widths, widths_of
 
 
-class SeparableNet(nn.Module):
+class SeparableNet(ByWidths):
   """A 3x3 convolution, then blocks that filter each channel by itself.
 
   Block `i` is `depthwise{i}`, one 3x3 filter a channel, and `pointwise{i}`, a
@@ -43,10 +43,6 @@ class SeparableNet(nn.Module):
   )
   widths: Widths = FrozenDict()
   dtype: Any = None
-
-  def __post_init__(self):
-    self.widths = FrozenDict(self.widths)  # so that jit can hash it
-    super().__post_init__()
 
   @nn.compact
   def __call__(

@@ -8,13 +8,13 @@ from flax.core import FrozenDict
 from jaxtyping import Array, Num
 
 from jcompress.models.lenet import max_pool
-from jcompress.models.parts import HE, Widths, widths_of
+from jcompress.models.parts import HE, ByWidths, Widths, widths_of
 
 WIDTHS = 64, 64, 128, 128, 256, 256, 256, *[512] * 6  # of conv1 to conv13
 POOLED = 2, 4, 7, 10, 13
 
 
-class VGG16(nn.Module):
+class VGG16(ByWidths):
   """Thirteen 3x3 convolutions and two dense layers, each batch-normalized.
 
   The layers are `conv1` to `conv13`, without bias, each with a `norm` of its
@@ -40,10 +40,6 @@ class VGG16(nn.Module):
   classes: int = 10
   widths: Widths = FrozenDict()
   dtype: Any = None
-
-  def __post_init__(self):
-    self.widths = FrozenDict(self.widths)  # so that jit can hash it
-    super().__post_init__()
 
   @nn.compact
   def __call__(

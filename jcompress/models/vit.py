@@ -10,12 +10,12 @@ import numpy as np
 from flax.core import FrozenDict
 from jaxtyping import Array, Float, Num
 
-from jcompress.models.parts import Widths, widths_of
+from jcompress.models.parts import ByWidths, Widths, widths_of
 
 GLOROT = nn.initializers.xavier_uniform()
 
 
-class ViT(nn.Module):
+class ViT(ByWidths):
   """A transformer encoder of patches that normalizes before each map.
 
   With `N` a layer norm and `W` linear maps, each layer is
@@ -59,10 +59,6 @@ class ViT(nn.Module):
   patch: int = 4
   widths: Widths = FrozenDict()
   dtype: Any = None
-
-  def __post_init__(self):
-    self.widths = FrozenDict(self.widths)  # so that jit can hash it
-    super().__post_init__()
 
   @nn.compact
   def __call__(
