@@ -65,6 +65,20 @@ class Rows:
     """The first images of the training set."""
     return data.normalize(self.dataset.train_images[:count])
 
+  def fit(self, loss, comp, tx, params, steps, size, seed, **start):
+    """Trains as seen through a compressor; returns the train state."""
+    step = jc.train_step(loss, comp, tx)
+    ts = jc.init_train_state(comp, tx, params, **start)
+    for batch in data.batches(
+      self.dataset.train_images,
+      self.dataset.train_labels,
+      size,
+      seed=seed,
+      steps=steps,
+    ):
+      ts, _ = step(ts, batch)
+    return ts
+
   def row(self, label, measure, show):
     """The row of that label, measured by `measure()` unless it is known."""
     if self.arguments.only not in label:
@@ -110,19 +124,11 @@ class Bench(Rows):
     size = self.config.batch_size
     return round(epochs * (len(self.dataset.train_labels) // size))
 
-  def train(self, comp, tx, params, steps, *, loss=None, batch_size=None):
-    """Trains as seen through a compressor; returns the train state."""
-    step = jc.train_step(loss or cross_entropy(self.apply), comp, tx)
-    ts = jc.init_train_state(comp, tx, params)
-    for batch in data.batches(
-      self.dataset.train_images,
-      self.dataset.train_labels,
-      batch_size or self.config.batch_size,
-      seed=self.config.seed,
-      steps=steps,
-    ):
-      ts, _ = step(ts, batch)
-    return ts
+  def train(self, comp, tx, params, steps, *, loss=None):
+    """Trains the network of the config; returns the train state."""
+    loss = loss or cross_entropy(self.apply)
+    size, seed = self.config.batch_size, self.config.seed
+    return self.fit(loss, comp, tx, params, steps, size, seed)
 
   def error(self, params, apply_fn=None):
     """On the test images, in percent."""

@@ -94,22 +94,17 @@ class Binarizers(bench.Rows):
     variables = model.init(jax.random.key(seed), self.images(1))
     steps = round(self.epochs * (len(self.dataset.train_labels) // BATCH))
     tx = self.optimizer(model, make in (jc.binary_connect, stochastic), steps)
-    step = jc.train_step(self.loss(model), comp, tx)
-    ts = jc.init_train_state(
+    ts = self.fit(
+      self.loss(model),
       comp,
       tx,
       variables['params'],
+      steps,
+      BATCH,
+      seed,
       variables=variables['batch_stats'],
       key=jax.random.key(seed + 100),
     )
-    for batch in data.batches(
-      self.dataset.train_images,
-      self.dataset.train_labels,
-      BATCH,
-      seed=seed,
-      steps=steps,
-    ):
-      ts, _ = step(ts, batch)
     contents = jc.pack(
       {
         'params': comp.encode(ts.latent, ts.state),

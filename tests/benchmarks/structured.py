@@ -123,19 +123,16 @@ class Structured(bench.Rows):
   def train(self, model, comp, variables, epochs, tx=None):
     """Trains params as seen through a compressor."""
     steps, tx = self.steps(epochs), tx or self.adam(epochs)
-    statistics = variables.get('batch_stats', {})
-    step = jc.train_step(loss_of(model), comp, tx)
-    ts = jc.init_train_state(
-      comp, tx, variables['params'], variables=statistics
-    )
-    for batch in data.batches(
-      self.dataset.train_images,
-      self.dataset.train_labels,
+    ts = self.fit(
+      loss_of(model),
+      comp,
+      tx,
+      variables['params'],
+      steps,
       BATCH,
-      seed=self.arguments.seed,
-      steps=steps,
-    ):
-      ts, _ = step(ts, batch)
+      self.arguments.seed,
+      variables=variables.get('batch_stats', {}),
+    )
     params = comp.view(ts.latent, ts.state)
     return Trained(joined(params, ts.variables), ts)
 
