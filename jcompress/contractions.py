@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jcompress import jaxprs
+from jcompress import exact, jaxprs
 from jcompress.operands import Operand
 
 
@@ -164,7 +164,7 @@ def _patches(found, x):
     params['padding'],
     params['lhs_dilation'],
     params['rhs_dilation'],
-    precision=jax.lax.Precision.HIGHEST,
+    precision=exact.PRECISION,
   )
   places = patches.shape[2:]
   patches = patches.reshape(

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from jcompress import exact, tree
 from jcompress import layers as layers_lib
-from jcompress import tree
 from jcompress.example_gradients import square_sums
 
 Params = Any
@@ -200,7 +200,7 @@ def input_hessian(
     def call(layer, x, kernel):
       if layer.path in wanted and layer.kind != 'embed':
         rows = layer.unfold(x).astype(jnp.float32)
-        moments[layer.path] = jnp.einsum('gni,gnj->gij', rows, rows)
+        moments[layer.path] = exact.einsum('gni,gnj->gij', rows, rows)
         moments[layer.path] /= rows.shape[1]
         found.append(layer)
       return layer(x, kernel)

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jcompress import exact, tree
 from jcompress import layers as layers_lib
-from jcompress import tree
 
 
 def square_sums(
@@ -93,12 +93,12 @@ def _square_products(rows, derivatives):
   derivatives = jnp.moveaxis(derivatives.astype(jnp.float32), 1, 3)
   if rows.shape[2] == 1:
     squares = jnp.square(derivatives).sum(3)
-    return jnp.einsum('ngpi,ngpo->gio', jnp.square(rows), squares)
+    return exact.einsum('ngpi,ngpo->gio', jnp.square(rows), squares)
 
   def add(total, example):
     # One large product an example: batched small ones are slow on CPU.
     x, d = example
-    products = jnp.einsum('gpi,gpro->giro', x, d)
+    products = exact.einsum('gpi,gpro->giro', x, d)
     return total + jnp.square(products).sum(2), None
 
   form = rows.shape[1], rows.shape[3], derivatives.shape[4]

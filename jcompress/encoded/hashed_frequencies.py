@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
+from jcompress import exact
 from jcompress.encoded.hashed import look_up, positions_of
 from jcompress.encoded.leaf import Encoded, leaf, static, width
 
@@ -98,7 +99,7 @@ def _inverse_dct(x):
       waves.T.astype(np.float32),
       x,
       (1, axis),
-      precision=jax.lax.Precision.HIGHEST,
+      precision=exact.PRECISION,
     )
     x = jnp.moveaxis(x, 0, axis)
   return x

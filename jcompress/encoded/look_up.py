@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt
 
-_EXACT = jax.lax.Precision.HIGHEST  # no TensorFloat-32
+from jcompress import exact
 
 
 def matmul_by_table(
@@ -28,7 +28,7 @@ def matmul_by_table(
 
   def add(out, block):
     centers, codes, b = block
-    table = jnp.matmul(centers, parts[b], precision=_EXACT)
+    table = exact.matmul(centers, parts[b])
     return out + table.at[codes].get(mode='clip'), None
 
   out = jnp.zeros((codes.shape[1], len(x)), jnp.float32)
@@ -49,7 +49,7 @@ def matmul_by_sums(
   def product(block):
     centers, codes, _ = block
     sums = jnp.zeros((k, len(x)), jnp.float32).at[codes].add(rows)
-    return jnp.matmul(centers.T, sums, precision=_EXACT)
+    return exact.matmul(centers.T, sums)
 
   out = jax.lax.map(product, _one_by_one(centers, codes))
   return out.reshape(stages, blocks * length, len(x)).sum(0).T
@@ -80,7 +80,7 @@ def conv_by_table(
 
   def add_block(out, block):
     centers, codes, b = block
-    table = jnp.matmul(centers, parts[b], precision=_EXACT)
+    table = exact.matmul(centers, parts[b])
     table = table.reshape(k, n, height, width, groups)
 
     def add_offset(out, offset):

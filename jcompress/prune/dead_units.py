@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from jcompress import tree
+from jcompress import exact, tree
 
 
 def fold_dead_units(
@@ -74,8 +74,8 @@ def fold_dead_units(
       dead &= np.asarray(constant) == 0
     else:
       each = jnp.tile(constant, out.shape[0] // units)
-      moved = leaves[next_bias].astype(jnp.float32) + (
-        each.astype(jnp.float32) @ out.astype(jnp.float32)
+      moved = leaves[next_bias].astype(jnp.float32) + exact.matmul(
+        each.astype(jnp.float32), out.astype(jnp.float32)
       )
       leaves[next_bias] = moved.astype(leaves[next_bias].dtype)
     leaves[after] = _without_rows(out, dead)

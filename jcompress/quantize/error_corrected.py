@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jcompress import exact, tree
 from jcompress import layers as layers_lib
-from jcompress import tree
 from jcompress.base import Compressor
 from jcompress.combine import select
 from jcompress.quantize.error_correction import correct
@@ -171,8 +171,8 @@ def _moments(view, x, y):
   rows = rows.reshape(*rows.shape[:2], -1)
   wanted = view.layer.response(y).astype(jnp.float32)
   return (
-    jnp.einsum('gni,gnj->gij', rows, rows) / rows.shape[1],
-    jnp.einsum('gni,gno->gio', rows, wanted) / rows.shape[1],
+    exact.einsum('gni,gnj->gij', rows, rows) / rows.shape[1],
+    exact.einsum('gni,gno->gio', rows, wanted) / rows.shape[1],
   )
 
 

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt
 
+from jcompress import exact
+
 
 class Fit(NamedTuple):
   """Codebooks, codes, and how far the responses are off.
@@ -63,21 +65,21 @@ def correct(
   h = moments.reshape(*inputs, offsets, blocks, length)
   b = targets.reshape(*inputs, outputs)
   hold = (
-    ridge * jnp.einsum('gaicaic->', h) / (groups * offsets * blocks * length)
+    ridge * exact.einsum('gaicaic->', h) / (groups * offsets * blocks * length)
   )
   hold = jnp.maximum(hold, jnp.finfo(jnp.float32).tiny)
-  product = lambda w: jnp.einsum('gaicbjd,gbjdo->gaico', h, w)
+  product = lambda w: exact.einsum('gaicbjd,gbjdo->gaico', h, w)
 
   def codewords(old, hm, wanted, code):
     """Least squares for all codewords of a block."""
     members = jax.nn.one_hot(code, k, dtype=jnp.float32)  # [g, a, o, k]
-    right = jnp.einsum('gaok,gaco->kc', members, wanted) + hold * old
+    right = exact.einsum('gaok,gaco->kc', members, wanted) + hold * old
     if offsets == 1:  # no output has two codewords of one block
-      left = jnp.einsum('gaok,gacad->kcd', members, hm)
+      left = exact.einsum('gaok,gacad->kcd', members, hm)
       left += hold * jnp.eye(length)
       return jnp.linalg.solve(left, right[..., None])[..., 0]
-    pairs = jnp.einsum('gaok,gbol->gkalb', members, members)
-    left = jnp.einsum('gkalb,gacbd->kcld', pairs, hm)
+    pairs = exact.einsum('gaok,gbol->gkalb', members, members)
+    left = exact.einsum('gkalb,gacbd->kcld', pairs, hm)
     left = left.reshape(k * length, -1) + hold * jnp.eye(k * length)
     return jnp.linalg.solve(left, right.ravel()).reshape(k, length)
 
@@ -87,10 +89,10 @@ def correct(
     def at(a, code):
       w = _look_up(block, code)
       here = hm[:, a, :, a]  # [g, c, d]
-      own = jnp.einsum('gcd,gdo->gco', here, w[:, a])
-      rest = jnp.einsum('gcbd,gbdo->gco', hm[:, a], w) - own
-      score = jnp.einsum('kc,gcd,kd->gk', block, here, block)[:, None]
-      cross = jnp.einsum('kc,gco->gok', block, wanted[:, a] - rest)
+      own = exact.einsum('gcd,gdo->gco', here, w[:, a])
+      rest = exact.einsum('gcbd,gbdo->gco', hm[:, a], w) - own
+      score = exact.einsum('kc,gcd,kd->gk', block, here, block)[:, None]
+      cross = exact.einsum('kc,gco->gok', block, wanted[:, a] - rest)
       return code.at[:, a].set(
         (score - 2 * cross).argmin(-1).astype(code.dtype)
       )
@@ -101,17 +103,19 @@ def correct(
     centers, codes, w, hw = carry
     hm = h[:, :, m, :, :, m]  # [g, a, c, b, d]
     old = w[:, :, m]
-    wanted = b[:, :, m] - hw[:, :, m] + jnp.einsum('gacbd,gbdo->gaco', hm, old)
+    wanted = (
+      b[:, :, m] - hw[:, :, m] + exact.einsum('gacbd,gbdo->gaco', hm, old)
+    )
     block = codewords(centers[m], hm, wanted, codes[:, :, m])
     code = search(block, hm, wanted, codes[:, :, m])
     new = _look_up(block, code)
-    hw += jnp.einsum('gaicbd,gbdo->gaico', h[:, :, :, :, :, m], new - old)
+    hw += exact.einsum('gaicbd,gbdo->gaico', h[:, :, :, :, :, m], new - old)
     centers, codes = centers.at[m].set(block), codes.at[:, :, m].set(code)
     return centers, codes, w.at[:, :, m].set(new), hw
 
   def sweep(carry, _):
     _, _, w, hw = carry = jax.lax.fori_loop(0, blocks, improve, carry)
-    return carry, jnp.vdot(w, hw - 2 * b)
+    return carry, exact.vdot(w, hw - 2 * b)
 
   w = (
     jnp.stack([_look_up(centers[m], codes[:, :, m]) for m in range(blocks)], 2)
@@ -119,7 +123,7 @@ def correct(
     else jnp.zeros((*inputs, outputs), jnp.float32)
   )
   start = centers, codes, w, product(w)
-  first = jnp.vdot(w, start[3] - 2 * b)
+  first = exact.vdot(w, start[3] - 2 * b)
   (centers, codes, _, _), errors = jax.lax.scan(sweep, start, None, sweeps)
   return Fit(centers, codes, jnp.append(first, errors))
 

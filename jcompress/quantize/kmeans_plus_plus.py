@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32
 
+from jcompress import exact
+
 _UNROLL = 8
-_EXACT = jax.lax.Precision.HIGHEST  # no TensorFloat-32
 
 
 def choose_start(
@@ -83,7 +84,7 @@ def _draw(mass, mark):
 def _reach(mass, wanted):
   size = len(mass)
   upper = jnp.triu(jnp.ones((size, size)))  # its product is a running sum
-  sums = jnp.matmul(mass, upper, precision=_EXACT)
+  sums = exact.matmul(mass, upper)
   numbers = jnp.arange(size, dtype=jnp.int32)
   first = jnp.where((mass > 0) & (sums > wanted), numbers, size).min()
   last = jnp.where(mass > 0, numbers, 0).max()

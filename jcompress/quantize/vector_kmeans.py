@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Shaped, UInt
 
-from jcompress import tree
+from jcompress import exact, tree
 from jcompress.quantize.kmeans_plus_plus import choose_start
 
 MAX_K = 65536
 _TILE = 2**20  # distances at a time
-_EXACT = jax.lax.Precision.HIGHEST  # no TensorFloat-32
 
 
 class VectorKMeans(NamedTuple):
@@ -204,7 +203,7 @@ def _nearest(points, centers):
   lines = jnp.concatenate([-centers, norms], 1)
 
   def search(points):
-    scores = jnp.matmul(lines, points.T, precision=_EXACT)
+    scores = exact.matmul(lines, points.T)
     numbers = jax.lax.broadcasted_iota(jnp.float32, scores.shape, 0)
     is_least = scores <= scores.min(0)
     return jnp.where(is_least, numbers, float(k)).min(0).astype(jnp.int32)

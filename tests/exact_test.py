@@ -1,0 +1,25 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jcompress import exact
+
+
+@pytest.mark.parametrize(
+  'product',
+  [
+    lambda x: exact.einsum('ij,kj->ik', x, x),
+    lambda x: exact.matmul(x, x.T),
+    lambda x: exact.vdot(x, x),
+  ],
+  ids=['einsum', 'matmul', 'vdot'],
+)
+def test_products_keep_all_bits(product):
+  equations = jax.make_jaxpr(product)(jnp.ones((2, 3))).eqns
+  inner = [
+    e.params['jaxpr'].eqns if 'jaxpr' in e.params else [e] for e in equations
+  ]
+  (found,) = [
+    e for group in inner for e in group if e.primitive.name == 'dot_general'
+  ]
+  assert found.params['precision'] == (jax.lax.Precision.HIGHEST,) * 2
