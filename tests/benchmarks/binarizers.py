@@ -51,7 +51,7 @@ METHODS = (
   ('HWGQ', jc.binary_weight, {'activation': 'hwgq'}),
   ('TWN', jc.ternary_weight, {}),
   ('TTQ', lambda: jc.trained_ternary(start=None), {}),
-  ('LAT', jc.loss_aware_ternarize, {}),
+  ('LAT', lambda: jc.loss_aware_ternarize(solver='approximate'), {}),
   ('few multiplications', jc.few_multiplications, {'shifts': True}),
 )
 

@@ -13,6 +13,7 @@ EXAMPLES = 2000  # whose curvature is looked at
 ROUNDS = 5  # of pruning and retraining, where a method iterates
 CENTERS = 1e-4  # learning rate of shared values
 BIAS = 1e-5  # strength a step
+LONGER = 4  # times the epochs, where pruning and sharing may take their time
 
 
 def methods(table):
@@ -28,6 +29,10 @@ def methods(table):
   yield 'OBD, 5 rounds', lambda: rounds(table, obd_round)
   yield 'layer OBS', lambda: layer_obs(table)
   yield 'pruned, soft weight-sharing', lambda: soft_pruned(table)
+  yield (
+    f'pruned, soft, {LONGER} times as long',
+    lambda: soft_pruned(table, share=LONGER),
+  )
   yield 'variational dropout', lambda: variational(table)
   yield 'data-free, units', lambda: data_free(table)
   yield 'biased decay, units', lambda: biased(table)
@@ -112,9 +117,9 @@ def obd_round(table, params, progress):
   return tree.join(pruned, rest)
 
 
-def ramped(table, densities):
+def ramped(table, densities, share=1):
   """Magnitude pruning that grows over the first half of training."""
-  end = table.steps(table.epochs) // 2
+  end = table.steps(share * table.epochs) // 2
   ramp = lambda d: jc.schedules.cubic_sparsity(1 - d, begin=0, end=end)
   schedules = {f'{name}/kernel': ramp(d) for name, d in densities.items()}
   return table.magnitude(schedules, every=20)
@@ -273,11 +278,11 @@ def narrow(table, divisor):
   return table.result(None, encode(comp, ts), apply_fn)
 
 
-def soft(table, params, **prior):
+def soft(table, params, *, share=1, **prior):
   """The prior on trained weights; then codes stay and their values learn."""
   examples = len(table.dataset.train_labels)
   comp = kernels(jc.soft_share(examples, **prior))
-  steps = table.steps(table.epochs / 2)
+  steps = table.steps(share * table.epochs / 2)
   mixture = optax.adam(3e-3)
   tx = optax.partition(
     {
@@ -303,8 +308,8 @@ def leaves_of(params):
   return [np.asarray(w) for w in jax.tree.leaves(kernels)]
 
 
-def soft_pruned(table):
+def soft_pruned(table, share=1):
   """The same on pruned weights, of which few belong to the zero component."""
-  comp = ramped(table, table.shared_densities)
-  pruned = view(comp, table.retrained(comp))
-  return soft(table, pruned, strength=0.3, zero_proportion=0.1)
+  comp = ramped(table, table.shared_densities, share)
+  pruned = view(comp, table.retrained(comp, share=share))
+  return soft(table, pruned, share=share, strength=0.3, zero_proportion=0.1)

@@ -10,7 +10,7 @@ from jcompress.binarize.popcount_kernels import (
 )
 
 KERNELS = {
-  'cuda': (differing_bits_gpu, (4, 8)),
+  'cuda': (differing_bits_gpu, (4, 8, 4)),
   'tpu': (differing_bits_tpu, (8, 16, 4)),
 }
 
@@ -30,6 +30,15 @@ def test_kernels_count_what_the_loop_counts(name, m, words, n):
   want = np.bitwise_count(np.asarray(x)[:, :, None] ^ np.asarray(w)).sum(1)
   np.testing.assert_array_equal(got, want)
   np.testing.assert_array_equal(by_words(x, w), want)
+
+
+@pytest.mark.parametrize(
+  ('m', 'words', 'n'), [(1, 5, 3), (5, 33, 40), (9, 6, 70)]
+)
+def test_blocks_of_few_and_of_many_rows(m, words, n):
+  x, w = random_words(m, words), random_words(words, n, seed=1)
+  got = differing_bits_gpu(x, w, interpret=True)
+  np.testing.assert_array_equal(got, by_words(x, w))
 
 
 @pytest.mark.parametrize('name', KERNELS)
