@@ -13,7 +13,8 @@ import bench
 import jax
 import numpy as np
 import optax
-from pruning_methods import methods
+import pruning_methods
+import sharing_methods
 
 import jcompress as jc
 from jcompress import tree
@@ -38,8 +39,9 @@ def main():
   table = Pruners(arguments)
   print(f'dense: {table.errors["dense"]:.2f} % error')
   print(f'{"":34s} at once  trained  weights     bytes  ratio')
-  for label, measure in methods(table):
-    table.row(label, measure, line)
+  for kind in (pruning_methods, sharing_methods):
+    for label, measure in kind.methods(table):
+      table.row(label, measure, line)
 
 
 def line(found):
