@@ -35,7 +35,7 @@ def flat(tree):
 
 def full_hessian(params, batch):
   vector, unravel = jax.flatten_util.ravel_pytree(params)
-  return jax.hessian(lambda v: loss(unravel(v), batch))(vector)
+  return jax.jit(jax.hessian(lambda v: loss(unravel(v), batch)))(vector)
 
 
 def halves(batch, at=8):
@@ -114,7 +114,7 @@ def test_gauss_newton_is_the_hessian_of_a_linear_model():
   entropy = lambda w: optax.softmax_cross_entropy_with_integer_labels(
     x @ w.reshape(3, 4), y
   ).mean()
-  want = jnp.diag(jax.hessian(entropy)(params['kernel'].ravel()))
+  want = jnp.diag(jax.jit(jax.hessian(entropy))(params['kernel'].ravel()))
   got = curvature.gauss_newton_diag(linear, params, [x])
   np.testing.assert_allclose(got['kernel'].ravel(), want, rtol=1e-4)
 

@@ -14,8 +14,6 @@ import pytest
 import jcompress as jc
 from jcompress import main, runs, stages
 
-# In one process, which trains the run that is looked at once.
-pytestmark = pytest.mark.xdist_group('main')
 CONFIG = 'configs/deep_compression_lenet_300_100.py'
 ROOT = pathlib.Path(__file__).parent.parent
 SHORT = [

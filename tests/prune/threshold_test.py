@@ -7,13 +7,13 @@ from hypothesis import given
 
 from jcompress.prune.threshold import kth_largest, largest_mask
 
-scores = st.lists(
-  st.one_of(
-    st.sampled_from([0.0, 0.5, 1.0, 1.5]),
-    st.floats(0, 2.0**100, width=32),
-  ),
-  min_size=1,
-  max_size=40,
+entries = st.one_of(
+  st.sampled_from([0.0, 0.5, 1.0, 1.5]),
+  st.floats(0, 2.0**100, width=32),
+)
+# Of few sizes, each of which is compiled.
+scores = st.sampled_from([1, 2, 7, 40]).flatmap(
+  lambda n: st.lists(entries, min_size=n, max_size=n)
 )
 
 

@@ -13,8 +13,6 @@ from jcompress.models import VGG16
 from jcompress.structure.interpreter import evaluate
 from jcompress.structure.removal import channel_widths
 
-# In one process, which traces each model once.
-pytestmark = pytest.mark.xdist_group('li_2017')
 SEED = jax.random.key(0)
 PRUNED = [name for name, row in TABLE.items() if row.kept]
 
