@@ -74,7 +74,7 @@ def hessian_diag(
     raise ValueError(f'samples is {samples}; it must be >= 1.')
 
   def one(params, batch, key):
-    signs = _signs_like(params, key)
+    signs = optax.tree.random_like(key, params, jax.random.rademacher)
     product = hvp(loss_fn, params, batch, signs)
     entry = lambda z, h: (z * h).astype(jnp.float32)
     return jax.tree.map(entry, signs, product)
@@ -249,8 +249,3 @@ def _chunks(batches):
 
 def _as_batch(example):
   return jax.tree.map(lambda x: x[None], example)
-
-
-def _signs_like(params, key):
-  draw = lambda key, shape, dtype: jax.random.rademacher(key, shape, dtype)
-  return optax.tree.random_like(key, params, draw)

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from helpers import equations
 
 from jcompress import exact
 
@@ -15,11 +16,6 @@ from jcompress import exact
   ids=['einsum', 'matmul', 'vdot'],
 )
 def test_products_keep_all_bits(product):
-  equations = jax.make_jaxpr(product)(jnp.ones((2, 3))).eqns
-  inner = [
-    e.params['jaxpr'].eqns if 'jaxpr' in e.params else [e] for e in equations
-  ]
-  (found,) = [
-    e for group in inner for e in group if e.primitive.name == 'dot_general'
-  ]
+  jaxpr = jax.make_jaxpr(product)(jnp.ones((2, 3))).jaxpr
+  (found,) = [e for e in equations(jaxpr) if e.primitive.name == 'dot_general']
   assert found.params['precision'] == (jax.lax.Precision.HIGHEST,) * 2

@@ -12,3 +12,12 @@ def as_idx(array):
   """The bytes of an IDX file."""
   header = struct.pack('>HBB', 0, 8, array.ndim)
   return header + struct.pack(f'>{array.ndim}I', *array.shape) + array.tobytes()
+
+
+def equations(jaxpr):
+  """The equations of a jaxpr and of all inside them."""
+  for equation in jaxpr.eqns:
+    yield equation
+    for value in equation.params.values():
+      if hasattr(value, 'jaxpr'):
+        yield from equations(value.jaxpr)

@@ -80,8 +80,7 @@ def data_free_prune(
     if path not in arrays:
       raise ValueError(f'There is no {path}; the params have {names}.')
   w, b, own = _weight_sets(arrays, kernel, norm, statistics, epsilon)
-  units = len(w)
-  out = arrays[outgoing]
+  units, out = len(w), arrays[outgoing]
   if out.ndim < 2 or out.shape[-2] % units:
     raise ValueError(
       f'{kernel} has {units} units, {outgoing} the shape {list(out.shape)}; '

@@ -1,6 +1,5 @@
 """k-means of vectors: codebooks for product and residual quantization."""
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -9,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Shaped, UInt
 
-from jcompress import exact, tree
+from jcompress import tree
+from jcompress.quantize import lloyd
 from jcompress.quantize.kmeans_plus_plus import choose_start
 
 MAX_K = 65536
-_TILE = 2**20  # distances at a time
 
 
 class VectorKMeans(NamedTuple):
@@ -29,15 +28,6 @@ class VectorKMeans(NamedTuple):
   centers: Float32[Array, '*blocks k d']
   codes: UInt[Array, '*blocks n']
   distortion: Float32[Array, '*blocks']
-
-
-class _Fit(NamedTuple):
-  centers: jax.Array  # [k, d]
-  codes: jax.Array  # [n], int32
-  errors: jax.Array  # [n], importance times squared distance
-  shifts: jax.Array  # [k, d], sums of importance times (x - center)
-  mass: jax.Array  # [k], sums of importance
-  distortions: jax.Array  # [k], sums of errors
 
 
 def vector_kmeans(
@@ -174,15 +164,15 @@ def _cluster(x, h, marks, sample, iterations):
   points = jnp.concatenate([x - mean, jnp.ones((n, 1))], 1)
 
   def fit_to(centers):
-    return _measure(x, h, centers, _nearest(points, centers - mean))
+    return lloyd.measure(x, h, centers, lloyd.nearest(points, centers - mean))
 
   if sample is None:
     chosen, codes = choose_start(x, h, marks)
-    fit = _measure(x, h, x[chosen], codes)
+    fit = lloyd.measure(x, h, x[chosen], codes)
   else:
     chosen, _ = choose_start(x[sample], h[sample], marks)
     fit = fit_to(x[sample[chosen]])
-  fit = _improve(x, fit, fit_to, iterations)
+  fit = lloyd.improve(x, fit, fit_to, iterations)
   distortion = jnp.ldexp(fit.distortions.sum(), 2 * exponent + h_exponent)
   codes = fit.codes.astype(jnp.uint8 if len(marks) <= 256 else jnp.uint16)
   return jnp.ldexp(fit.centers, exponent), codes, distortion
@@ -190,76 +180,3 @@ def _cluster(x, h, marks, sample, iterations):
 
 def _exponent(x):
   return jnp.frexp(jnp.abs(x).max())[1]
-
-
-def _nearest(points, centers):
-  """Codes of homogeneous points `(x, 1)`, some at a time.
-
-  With `(-c, c^2 / 2)` the scores come out of one product, and two plain minima
-  beside each other are much faster than one `argmin`.
-  """
-  n, k = len(points), len(centers)
-  norms = jnp.square(centers).sum(1, keepdims=True) / 2
-  lines = jnp.concatenate([-centers, norms], 1)
-
-  def search(points):
-    scores = exact.matmul(lines, points.T)
-    numbers = jax.lax.broadcasted_iota(jnp.float32, scores.shape, 0)
-    is_least = scores <= scores.min(0)
-    return jnp.where(is_least, numbers, float(k)).min(0).astype(jnp.int32)
-
-  size = min(n, max(1, _TILE // k))
-  tiles = -(-n // size)
-  points = jnp.pad(points, ((0, tiles * size - n), (0, 0)))
-  codes = jax.lax.map(search, points.reshape(tiles, size, -1))
-  return codes.reshape(-1)[:n]
-
-
-def _measure(x, h, centers, codes) -> _Fit:
-  offsets = x - centers[codes]
-  errors = h * jnp.square(offsets).sum(1)
-  parts = jnp.concatenate(
-    [offsets * h[:, None], h[:, None], errors[:, None]], 1
-  )
-  sums = jnp.zeros((len(centers), parts.shape[1])).at[codes].add(parts)
-  return _Fit(centers, codes, errors, sums[:, :-2], sums[:, -2], sums[:, -1])
-
-
-def _improve(x, fit: _Fit, fit_to, iterations):
-  """Lloyd's iteration."""
-  k = len(fit.centers)
-
-  def goes_on(carry):
-    fit, improves, i = carry
-    has_empty = (fit.mass == 0).any()
-    more = (i < iterations) | (has_empty & (i < iterations + k))
-    return improves & more & (fit.distortions.sum() > 0)
-
-  def step(carry):
-    fit, _, i = carry
-    new = fit_to(_moved(x, fit))
-    improves = new.distortions.sum() < fit.distortions.sum()
-    keep = functools.partial(jnp.where, improves)
-    return jax.tree.map(keep, new, fit), improves, i + 1
-
-  return jax.lax.while_loop(goes_on, step, (fit, jnp.bool_(True), 0))[0]
-
-
-def _moved(x, fit: _Fit):
-  """Centers at the means; those of empty clusters where they help most."""
-  is_empty = fit.mass == 0
-  mass = jnp.where(is_empty, 1, fit.mass)[:, None]
-  # Means as shifts: the mean of equal vectors is that vector, without rounding.
-  centers = fit.centers + fit.shifts / mass
-
-  def split():
-    k, n = len(centers), len(x)
-    worst = jnp.zeros(k).at[fit.codes].max(fit.errors)
-    is_worst = fit.errors == worst[fit.codes]
-    numbers = jnp.where(is_worst, jnp.arange(n, dtype=jnp.int32), n)
-    farthest = jnp.full(k, n, jnp.int32).at[fit.codes].min(numbers)
-    donors = jnp.argsort(-fit.distortions)[jnp.cumsum(is_empty) - 1]
-    is_moved = is_empty & (fit.distortions[donors] > 0)
-    return jnp.where(is_moved[:, None], x[farthest[donors]], centers)
-
-  return jax.lax.cond(is_empty.any(), split, lambda: centers)

@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import equations
 from hypothesis import strategies as st
 
 from jcompress.binarize.binary_dot import binary_dot, by_words
@@ -72,14 +73,6 @@ def test_nothing_of_the_size_of_rows_by_columns_by_words_is_formed():
   jaxpr = jax.make_jaxpr(lambda x, w: by_words(x, w))(x, w)
   sizes = [v.aval.size for e in equations(jaxpr.jaxpr) for v in e.outvars]
   assert max(sizes) <= 128 * 96  # of the packed columns
-
-
-def equations(jaxpr):
-  for equation in jaxpr.eqns:
-    yield equation
-    for value in equation.params.values():
-      if hasattr(value, 'jaxpr'):
-        yield from equations(value.jaxpr)
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,6 @@ import pytest
 from jcompress.encoded import Product
 
 
-def random_leaf(shape, axis, *, stages=1, k=5, length=3, dtype=jnp.float32):
-  rng = np.random.default_rng(0)
-  blocks = -(-shape[axis] // length)
-  others = shape[:axis] + shape[axis + 1 :]
-  centers = rng.standard_normal((stages, blocks, k, length))
-  codes = rng.integers(0, k, (stages, *others, blocks))
-  codes = jnp.asarray(codes, jnp.uint8)
-  return Product(jnp.asarray(centers, dtype), codes, axis, shape)
-
-
 def decode_by_loops(leaf):
   """Entry by entry, in float64."""
   centers, codes = np.asarray(leaf.centers, np.float64), np.asarray(leaf.codes)
@@ -51,7 +41,7 @@ def test_a_weight_by_hand():
   [((5, 4), 0, 3), ((5, 4), 1, 4), ((2, 3, 5, 2), 2, 2), ((3, 2, 2), 2, 7)],
 )
 def test_entries_are_sums_of_centers(shape, axis, length, stages):
-  leaf = random_leaf(shape, axis, stages=stages, length=length)
+  leaf = leaves.random_product(shape, axis, stages=stages, length=length)
   np.testing.assert_allclose(leaf.decode(), decode_by_loops(leaf), atol=1e-6)
 
 
@@ -112,76 +102,6 @@ def test_ratios_of_the_mnist_networks_of_wu_et_al(sizes, ratio):
   assert round(dense / total, 3) == ratio
 
 
-@pytest.mark.parametrize('axis', [0, 1])
-@pytest.mark.parametrize(('stages', 'length'), [(1, 4), (2, 3), (1, 50)])
-def test_matmul_is_that_with_the_decoded_weight(axis, stages, length):
-  leaf = random_leaf((13, 9), axis, stages=stages, length=length)
-  x = jax.random.normal(jax.random.key(0), (2, 4, 13))
-  got = jax.jit(lambda leaf, x: leaf.matmul(x))(leaf, x)
-  np.testing.assert_allclose(got, x @ leaf.decode(), rtol=1e-5, atol=1e-5)
-  one = leaf.matmul(x[0, 0])
-  np.testing.assert_allclose(one, got[0, 0], rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize('axis', [0, 1])
-def test_matmul_forms_nothing_of_the_size_of_inputs_by_weight(axis):
-  leaf = random_leaf((256, 512), axis, k=16, length=4)
-  x = jnp.ones((64, 256))
-  jaxpr = jax.make_jaxpr(lambda leaf, x: leaf.matmul(x))(leaf, x)
-  sizes = [v.aval.size for e in equations(jaxpr.jaxpr) for v in e.outvars]
-  assert max(sizes) <= 64 * 512  # of the result, or of the codes
-
-
-def equations(jaxpr):
-  for equation in jaxpr.eqns:
-    yield equation
-    for value in equation.params.values():
-      if hasattr(value, 'jaxpr'):
-        yield from equations(value.jaxpr)
-
-
-@pytest.mark.parametrize(
-  ('strides', 'padding', 'groups', 'stages', 'length'),
-  [
-    ((1, 1), 'VALID', 1, 1, 2),
-    ((1, 1), 'SAME', 2, 2, 3),
-    ((2, 3), 'SAME', 1, 1, 5),
-    ((2, 1), 'VALID', 4, 2, 7),
-    ((1, 2), ((0, 2), (3, 1)), 2, 1, 1),
-  ],
-)
-def test_conv_is_that_with_the_decoded_kernel(
-  strides, padding, groups, stages, length
-):
-  leaf = random_leaf((3, 2, 5, 4), 2, stages=stages, length=length)
-  x = jax.random.normal(jax.random.key(0), (2, 7, 6, 5 * groups))
-  want = jax.lax.conv_general_dilated(
-    x,
-    leaf.decode(),
-    strides,
-    padding,
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    feature_group_count=groups,
-  )
-  got = leaf.conv(x, strides, padding, groups)
-  assert got.shape == want.shape
-  np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
-
-
-def test_a_kernel_larger_than_its_input_gives_nothing():
-  leaf = random_leaf((3, 3, 2, 4), 2)
-  assert leaf.conv(jnp.ones((1, 2, 5, 2))).shape == (1, 0, 3, 4)
-
-
-def test_products_of_half_precision_are_summed_in_float32():
-  leaf = random_leaf((600, 3), 0, length=1, k=1, dtype=jnp.bfloat16)
-  leaf = Product(jnp.ones_like(leaf.centers), leaf.codes, 0, leaf.shape)
-  got = leaf.matmul(jnp.ones((1, 600), jnp.bfloat16))
-  # A sum in bfloat16 would stop at 256.
-  assert got.dtype == jnp.bfloat16
-  np.testing.assert_allclose(got.astype(jnp.float32), 600, rtol=0.01)
-
-
 def form(shape, axis, k, length):
   """A leaf of no data: only the counts are wanted."""
   blocks = -(-shape[axis] // length)
@@ -216,14 +136,14 @@ def test_operations_of_alexnet_are_those_of_the_released_codebooks():
 
 
 def test_operations_along_outputs_and_of_stages():
-  leaf = random_leaf((6, 8), 1, stages=3, k=5, length=4)
+  leaf = leaves.random_product((6, 8), 1, stages=3, k=5, length=4)
   assert leaf.operations(10) == (10 * 8 * 5 * 3, 10 * 6 * 2 * 3, 10 * 6 * 8)
 
 
 @pytest.mark.parametrize('shape', [(0, 4), (4, 0)])
 @pytest.mark.parametrize('axis', [0, 1])
 def test_empty_weights(shape, axis):
-  leaf = random_leaf(shape, axis)
+  leaf = leaves.random_product(shape, axis)
   assert leaf.decode().shape == shape
   assert leaf.matmul(jnp.ones((2, shape[0]))).shape == (2, shape[1])
   leaves.assert_same(leaves.round_trip(leaf), leaf)
@@ -231,7 +151,7 @@ def test_empty_weights(shape, axis):
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
 def test_a_leaf_survives_the_file(dtype):
-  leaf = random_leaf((3, 3, 5, 4), 2, stages=2, dtype=dtype)
+  leaf = leaves.random_product((3, 3, 5, 4), 2, stages=2, dtype=dtype)
   back = leaves.round_trip(leaf)
   leaves.assert_same(back, leaf)
   assert jax.tree.structure(back) == jax.tree.structure(leaf)
@@ -242,13 +162,16 @@ def test_a_leaf_survives_the_file(dtype):
   ('axis', 'shape'), [(0, (7, 4)), (0, (5, 3)), (1, (5, 4)), (2, (5, 4))]
 )
 def test_fields_that_do_not_fit_are_refused(axis, shape):
-  leaf = random_leaf((5, 4), 0)
+  leaf = leaves.random_product((5, 4), 0)
   with pytest.raises(ValueError, match='do not make up a weight'):
     Product(leaf.centers, leaf.codes, axis, shape).decode()
 
 
 def test_bad_products_are_refused():
-  matrix, kernel = random_leaf((5, 4), 0), random_leaf((3, 3, 4, 4), 2)
+  matrix, kernel = (
+    leaves.random_product((5, 4), 0),
+    leaves.random_product((3, 3, 4, 4), 2),
+  )
   with pytest.raises(ValueError, match='wants a matrix'):
     kernel.matmul(jnp.ones((1, 4)))
   with pytest.raises(ValueError, match='last axis must be 5'):
@@ -256,7 +179,7 @@ def test_bad_products_are_refused():
   with pytest.raises(ValueError, match='wants a kernel'):
     matrix.conv(jnp.ones((1, 4, 4, 5)))
   with pytest.raises(ValueError, match='along axis 3'):
-    random_leaf((3, 3, 4, 4), 3).conv(jnp.ones((1, 4, 4, 4)))
+    leaves.random_product((3, 3, 4, 4), 3).conv(jnp.ones((1, 4, 4, 4)))
   x = jnp.ones((1, 4, 4, 4))
   with pytest.raises(ValueError, match='does not fit'):
     kernel.conv(x[..., :3])
@@ -267,6 +190,6 @@ def test_bad_products_are_refused():
   with pytest.raises(ValueError, match="padding is 'FULL'"):
     kernel.conv(x, padding='FULL')
   with pytest.raises(ValueError, match='No product with a weight'):
-    random_leaf((3, 4, 4), 1).operations()
+    leaves.random_product((3, 4, 4), 1).operations()
   with pytest.raises(ValueError, match='as many outputs'):
     matrix.operations(3, 2)

@@ -155,16 +155,6 @@ def test_blocks_are_clustered_each_by_itself():
     np.testing.assert_allclose(together.centers[b], alone.centers, rtol=1e-6)
 
 
-def test_codes_do_not_depend_on_the_tiles(monkeypatch):
-  x = jax.random.normal(jax.random.key(0), (101, 3))
-  points = jnp.concatenate([x, jnp.ones((101, 1))], 1)
-  whole = module._nearest(points, x[:7])
-  np.testing.assert_array_equal(whole, distances(x, x[:7]).argmin(1))
-  for tile in (1, 70, 7 * 101):
-    monkeypatch.setattr(module, '_TILE', tile)
-    np.testing.assert_array_equal(module._nearest(points, x[:7]), whole)
-
-
 def test_memory_does_not_grow_with_vectors_times_centers():
   n, k = 2**20, 256
   x = jax.ShapeDtypeStruct((1, n, 4), jnp.float32)
