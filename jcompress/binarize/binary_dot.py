@@ -18,6 +18,9 @@ _WORDS_AT_ONCE = range(16, 21)
 # The innermost loop is over the columns. If the rows are fewer, it is over them
 # from so many on: what it goes through each time then fits a cache.
 _FEW = 64
+# So few rows go through so many words at once: a loop would cost more than what
+# it does.
+_ROWS_WITHOUT_LOOP, _WORDS_WITHOUT_LOOP = 8, 160
 
 
 def binary_dot(
@@ -85,6 +88,8 @@ def by_words(
   words = w.shape[0]
   if not words:
     return jnp.zeros((x.shape[0], w.shape[1]), jnp.int32)
+  if x.shape[0] <= _ROWS_WITHOUT_LOOP and words <= _WORDS_WITHOUT_LOOP:
+    return _count(x, w)
   if _FEW <= x.shape[0] < w.shape[1] and words >= 2 * _WORDS_AT_ONCE[0]:
     return by_words(w.T, x.T).T
   # XLA unrolls a loop of one step, and then forms the words again for each use.

@@ -42,8 +42,15 @@ def test_dots_of_any_shape_are_those_of_integers(batch, size, n):
 
 @pytest.mark.parametrize('words', [31, 32, 37, 67])
 def test_words_left_over_are_counted(words):
-  x, w = random_signs(2, 32 * words), random_signs(32 * words, 3, seed=1)
+  x, w = random_signs(9, 32 * words), random_signs(32 * words, 3, seed=1)
   np.testing.assert_array_equal(packed_dot(x, w), x @ w)
+
+
+@pytest.mark.parametrize('words', [160, 161])
+@pytest.mark.parametrize('rows', [1, 8])
+def test_few_rows_make_no_difference(rows, words):
+  x, w = random_signs(rows, 32 * words), random_signs(32 * words, 3, seed=1)
+  np.testing.assert_array_equal(jax.jit(packed_dot)(x, w), x @ w)
 
 
 @pytest.mark.parametrize('rows', [63, 64])
