@@ -47,6 +47,24 @@ def joined(params, statistics):
   )
 
 
+def loss_of(model):
+  """The mean cross entropy of a linen model and its new batch statistics."""
+
+  def loss(params, batch, variables):
+    given = joined(params, variables)
+    options = {}
+    if variables:
+      options = {'train': True, 'mutable': ['batch_stats']}
+    out = model.apply(given, batch['image'], **options)
+    logits, new = out if variables else (out, {'batch_stats': variables})
+    cross = optax.softmax_cross_entropy_with_integer_labels(
+      logits, batch['label']
+    )
+    return cross.mean(), {}, new['batch_stats']
+
+  return loss
+
+
 class Rows:
   """A data set, and rows of results.
 

@@ -124,7 +124,7 @@ class Structured(bench.Rows):
     """Trains params as seen through a compressor."""
     steps, tx = self.steps(epochs), tx or self.adam(epochs)
     ts = self.fit(
-      loss_of(model),
+      bench.loss_of(model),
       comp,
       tx,
       variables['params'],
@@ -192,22 +192,6 @@ class Structured(bench.Rows):
 class Trained(NamedTuple):
   variables: Any
   train_state: Any
-
-
-def loss_of(model):
-  def loss(params, batch, variables):
-    given = joined(params, variables)
-    options = {}
-    if variables:
-      options = {'train': True, 'mutable': ['batch_stats']}
-    out = model.apply(given, batch['image'], **options)
-    logits, new = out if variables else (out, {'batch_stats': variables})
-    cross = optax.softmax_cross_entropy_with_integer_labels(
-      logits, batch['label']
-    )
-    return cross.mean(), {}, new['batch_stats']
-
-  return loss
 
 
 if __name__ == '__main__':
