@@ -65,6 +65,13 @@ def loss_of(model):
   return loss
 
 
+def recalibrated(model, variables, images):
+  """Batch statistics of these images, 500 at a time."""
+  batches = images.reshape(-1, 500, *images.shape[1:])
+  run = lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])[1]
+  return jc.recalibrate(run, variables, list(batches))
+
+
 class Rows:
   """A data set, and rows of results.
 

@@ -140,9 +140,7 @@ class Structured(bench.Rows):
     """With the statistics of 10,000 training images."""
     if not self.is_normalized:
       return variables
-    images = self.images(10_000).reshape(-1, 500, 28, 28, 1)
-    run = lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])[1]
-    return jc.recalibrate(run, variables, list(images))
+    return bench.recalibrated(model, variables, self.images(10_000))
 
   def error(self, model, variables):
     return train.error_rate(
