@@ -35,7 +35,7 @@ class Zoo(nn.Module):
 def zoo():
   x = jax.random.normal(KEY, (2, 8, 8, 4))
   words = jnp.array([3, 6])
-  params = Zoo().init(KEY, x, words)['params']
+  params = jax.jit(Zoo().init)(KEY, x, words)['params']
   apply_fn = lambda p, *inputs: Zoo().apply({'params': p}, *inputs)
   return apply_fn, params, (x, words)
 

@@ -115,9 +115,9 @@ def test_ternary_equals_the_best_prefix_of_a_sort(size, tail, seed):
   w, d = jnp.float32(w), jnp.float32(d)
   got = SOLVE(w, d)
   _, gain = sorted_ternary(w, d)
-  codes, scale = np.asarray(got.codes, np.float64), float(got.scale[0])
-  total = (np.asarray(d, np.float64) * codes * w).sum()
-  np.testing.assert_allclose(total * scale, gain, rtol=2e-5)
+  d, codes, w = (np.asarray(x, np.float64) for x in (d, got.codes, w))
+  total = (d * codes * w).sum()
+  np.testing.assert_allclose(total * float(got.scale[0]), gain, rtol=2e-5)
 
 
 def test_best_of_many_fixed_points_is_found():

@@ -55,8 +55,10 @@ def require_same(model, encoded, stats, pixels):
   return network
 
 
-@pytest.mark.parametrize('pixels', ['unit', 'symmetric', None])
-@pytest.mark.parametrize('model', [MLP, CONV])
+@pytest.mark.parametrize(
+  ('model', 'pixels'),
+  [(MLP, 'unit'), (MLP, None), (CONV, 'symmetric'), (CONV, None)],
+)
 def test_outputs_are_those_of_the_float_model(model, pixels):
   network = require_same(model, *trained(model), pixels)
   packed = [isinstance(layer.weight, PackedSigns) for layer in network.layers]

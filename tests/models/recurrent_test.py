@@ -83,7 +83,8 @@ def test_the_pattern_leaves_out_what_stays_float():
 
 # Without a look at the characters before, 3.25 nats is the best.
 @pytest.mark.parametrize(
-  ('activation', 'below'), [('none', 2.9), ('sign', 3.6)]
+  ('activation', 'below'),
+  [('none', 2.9), pytest.param('sign', 3.6, marks=pytest.mark.slow)],
 )
 def test_a_loss_aware_binarized_lstm_learns_a_text(activation, below):
   topics = text.python_topics()

@@ -84,7 +84,9 @@ def trained(name):
   return apply_fn, encoded, ranges, data.normalize(images.test_images[:100])
 
 
-@pytest.mark.parametrize('name', ['lenet_300_100', 'lenet5'])
+@pytest.mark.parametrize(
+  'name', ['lenet_300_100', pytest.param('lenet5', marks=pytest.mark.slow)]
+)
 def test_a_network_in_integers_equals_its_twin_bit_for_bit(name):
   apply_fn, encoded, ranges, x = trained(name)
   assert len(ranges) == {'lenet_300_100': 3, 'lenet5': 4}[name]

@@ -10,7 +10,7 @@ CORNERS = jnp.array([[0.0, 0], [0, 9], [9, 0], [9, 9]])
 def start(x, h, k, seed, candidates=3):
   marks = np.random.default_rng(seed).random((k, candidates), np.float32)
   x = jnp.asarray(x, jnp.float32)
-  return choose_start(x, jnp.asarray(h), jnp.asarray(marks))
+  return jax.jit(choose_start)(x, jnp.asarray(h), jnp.asarray(marks))
 
 
 def test_every_corner_of_a_square_is_chosen_before_its_neighbours():
