@@ -308,15 +308,20 @@ def test_11_zeros_in_are_zeros_out(name, dtype):
   assert kept == (not entry.keeps_zeros), entry.keeps_zeros
 
 
+@pytest.fixture(scope='module')
+def checkpointer():
+  with ocp.StandardCheckpointer() as found:
+    yield found
+
+
 @every
-def test_12_a_restored_run_continues_bit_for_bit(name, tmp_path):
+def test_12_a_restored_run_continues_bit_for_bit(name, tmp_path, checkpointer):
   training = trained(name)
   carry = training.carries[3]
-  with ocp.StandardCheckpointer() as checkpointer:
-    checkpointer.save(tmp_path / 'middle', carry)
-    checkpointer.wait_until_finished()
-    forms = jax.eval_shape(lambda: carry)
-    carry = checkpointer.restore(tmp_path / 'middle', forms)
+  checkpointer.save(tmp_path / 'middle', carry)
+  checkpointer.wait_until_finished()
+  forms = jax.eval_shape(lambda: carry)
+  carry = checkpointer.restore(tmp_path / 'middle', forms)
   for _ in range(3):
     carry = training.one(carry)
   want = training.carries[6]

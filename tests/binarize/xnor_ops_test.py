@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,11 +33,14 @@ def float_conv(x, w, strides=(1, 1), padding='VALID', groups=1):
 
 def assert_same_values_and_gradients(f, g, *args):
   """Cotangents are whole numbers, so that sums are exact in any order."""
-  got, pull = jax.vjp(f, *args)
-  want, pull_back = jax.vjp(g, *args)
-  np.testing.assert_array_equal(got, want)
-  cotangent = jnp.arange(got.size, dtype=got.dtype).reshape(got.shape) % 7
-  for a, b in zip(pull(cotangent), pull_back(cotangent), strict=True):
+
+  def results(f, *args):
+    out, pull = jax.vjp(f, *args)
+    cotangent = jnp.arange(out.size, dtype=out.dtype).reshape(out.shape) % 7
+    return out, *pull(cotangent)
+
+  got, want = (jax.jit(functools.partial(results, h))(*args) for h in (f, g))
+  for a, b in zip(got, want, strict=True):
     np.testing.assert_array_equal(a, b)
 
 
@@ -67,8 +72,9 @@ def test_half_precision_counts_exactly_before_it_rounds(dtype):
 def test_dense_under_vmap_and_grad():
   x, w = normal(4, 3, 40), normal(4, 40, 2, seed=1)
   loss = lambda x, w: jnp.sum(xnor_dense(x, w) * jnp.array([1.0, 2.0]))
-  got = jax.vmap(jax.grad(loss, 1))(x, w)
-  want = jnp.stack([jax.grad(loss, 1)(x[i], w[i]) for i in range(4)])
+  got = jax.jit(jax.vmap(jax.grad(loss, 1)))(x, w)
+  alone = jax.jit(jax.grad(loss, 1))
+  want = jnp.stack([alone(x[i], w[i]) for i in range(4)])
   np.testing.assert_array_equal(got, want)
 
 
@@ -156,7 +162,7 @@ def test_on_a_mesh_values_and_gradients_are_the_same(batch, inputs):
       normal(3, 3, 6, 4, seed=1),
     ),
   ):
-    want = run(f, x, w)
+    want = jax.jit(lambda x, w, f=f: run(f, x, w))(x, w)
     middle = (None,) * (x.ndim - 2)
     with jax.set_mesh(mesh):
       sharded = (

@@ -13,9 +13,10 @@ from jcompress.encoded import Product
 def test_matmul_is_that_with_the_decoded_weight(axis, stages, length):
   leaf = random_product((13, 9), axis, stages=stages, length=length)
   x = jax.random.normal(jax.random.key(0), (2, 4, 13))
-  got = jax.jit(lambda leaf, x: leaf.matmul(x))(leaf, x)
+  product = jax.jit(lambda leaf, x: leaf.matmul(x))
+  got = product(leaf, x)
   np.testing.assert_allclose(got, x @ leaf.decode(), rtol=1e-5, atol=1e-5)
-  one = leaf.matmul(x[0, 0])
+  one = product(leaf, x[0, 0])
   np.testing.assert_allclose(one, got[0, 0], rtol=1e-5, atol=1e-5)
 
 
@@ -43,15 +44,20 @@ def test_conv_is_that_with_the_decoded_kernel(
 ):
   leaf = random_product((3, 2, 5, 4), 2, stages=stages, length=length)
   x = jax.random.normal(jax.random.key(0), (2, 7, 6, 5 * groups))
-  want = jax.lax.conv_general_dilated(
-    x,
-    leaf.decode(),
-    strides,
-    padding,
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    feature_group_count=groups,
-  )
-  got = leaf.conv(x, strides, padding, groups)
+
+  @jax.jit
+  def both(leaf, x):
+    want = jax.lax.conv_general_dilated(
+      x,
+      leaf.decode(),
+      strides,
+      padding,
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+      feature_group_count=groups,
+    )
+    return leaf.conv(x, strides, padding, groups), want
+
+  got, want = both(leaf, x)
   assert got.shape == want.shape
   np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 

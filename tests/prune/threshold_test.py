@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from jcompress.prune.threshold import kth_largest, largest_mask
+from jcompress.prune import threshold
 
+kth_largest, largest_mask = map(
+  jax.jit, (threshold.kth_largest, threshold.largest_mask)
+)
 entries = st.one_of(
   st.sampled_from([0.0, 0.5, 1.0, 1.5]),
   st.floats(0, 2.0**100, width=32),
