@@ -29,7 +29,6 @@ MODELS = {
     'padding': 'VALID',
   },
 }
-EPOCHS = {'mlp': 5, 'lenet5': 8}
 BATCH = 100
 ORDERED = ('float', 'BinaryConnect', 'BWN', 'LAB')  # have three seeds
 
@@ -59,7 +58,7 @@ METHODS = (
 def main():
   parser = bench.parser()
   parser.add_argument('--model', choices=list(MODELS), required=True)
-  parser.add_argument('--epochs', type=float)
+  parser.add_argument('--epochs', type=float, default=20)
   arguments = parser.parse_args()
   table = Binarizers(arguments)
   print(f'{"":34s} error, %      bytes  bits a weight')
@@ -83,16 +82,14 @@ def line(found):
 class Binarizers(bench.Rows):
   """One architecture, trained from scratch by each method."""
 
-  def __init__(self, arguments):
-    super().__init__(arguments)
-    self.epochs = arguments.epochs or EPOCHS[arguments.model]
-
   def measure(self, make, changes, seed):
     settings = {'activation': 'relu', **MODELS[self.arguments.model], **changes}
     model = BinarizedNet(**settings)
     comp = jc.select(model.binary_kernels, make())
     variables = model.init(jax.random.key(seed), self.images(1))
-    steps = round(self.epochs * (len(self.dataset.train_labels) // BATCH))
+    steps = round(
+      self.arguments.epochs * (len(self.dataset.train_labels) // BATCH)
+    )
     tx = self.optimizer(model, make in (jc.binary_connect, stochastic), steps)
     ts = self.fit(
       self.loss(model),
