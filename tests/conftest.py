@@ -32,6 +32,9 @@ os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {FLAGS}'
 gc.freeze()
 gc.set_threshold(100_000, 50, 100)
 jax.config.update('jax_disable_most_optimizations', True)
+if os.environ['JAX_PLATFORMS'] != 'cpu':
+  # What tests compare with are float32 products, not TensorFloat-32.
+  jax.config.update('jax_default_matmul_precision', 'highest')
 hypothesis.settings.register_profile(
   'short', max_examples=30, deadline=None, derandomize=True
 )
