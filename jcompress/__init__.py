@@ -53,6 +53,9 @@ from jcompress.prune.data_free import data_free_prune as data_free_prune
 from jcompress.prune.dead_units import fold_dead_units as fold_dead_units
 from jcompress.prune.dropout import dropout_rate as dropout_rate
 from jcompress.prune.hard_concrete import hard_concrete as hard_concrete
+from jcompress.prune.hard_concrete import (
+  hard_concrete_labels as hard_concrete_labels,
+)
 from jcompress.prune.increase import obd_increase as obd_increase
 from jcompress.prune.increase import obs_increase as obs_increase
 from jcompress.prune.layer_obs import layer_obs as layer_obs

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,7 @@ def hard_concrete(
 
   The gate that ships is closed where `log alpha < log(-gamma / zeta)`, that is
   -2.4. An optimizer such as Adam moves it by about the learning rate in a step:
-  give it some thousand steps.
+  give it some thousand steps, or a larger rate by `hard_concrete_labels`.
 
   Args:
     strength: what a weight costs, `>= 0`, in units of the loss. Of a mean over
@@ -131,6 +131,24 @@ def hard_concrete(
     return Sparse(_gated(latent.w, z, state.live), state.live & (z > 0))
 
   return distinct_keys(leafwise(init, view, encode, penalty, update))
+
+
+def hard_concrete_labels(latent: Any) -> Any:
+  """Names what each part of a latent is, for `optax.partition`.
+
+  Args:
+    latent: of `hard_concrete`, or one that holds it, as behind `select`.
+
+  Returns:
+    A tree of the same form, 'gates' where it holds `log alpha`, else 'weights'.
+  """
+
+  def label(x):
+    is_gated = isinstance(x, GatedWeights)
+    return GatedWeights('weights', 'gates') if is_gated else 'weights'
+
+  is_gated = lambda x: isinstance(x, GatedWeights)
+  return jax.tree.map(label, latent, is_leaf=is_gated)
 
 
 def gate(

@@ -11,6 +11,7 @@ from jcompress import curvature, tree
 EXAMPLES = 2000  # whose curvature is looked at
 ROUNDS = 5  # of pruning and retraining, where a method iterates
 BIAS = 1e-5  # strength a step
+GATES = 1e-2  # learning rate of gates
 
 
 def methods(table):
@@ -209,8 +210,16 @@ def biased(table):
 
 
 def gates(table):
-  strength = 2 / len(table.dataset.train_labels)
-  return from_dense(table, kernels(jc.hard_concrete(strength)), decay=0.0)
+  comp = kernels(jc.hard_concrete(2 / len(table.dataset.train_labels)))
+  steps = table.steps(table.epochs)
+  falling = lambda rate: optax.adam(optax.cosine_decay_schedule(rate, steps))
+  tx = optax.partition(
+    {'weights': falling(1e-3), 'gates': falling(GATES)},
+    jc.hard_concrete_labels,
+  )
+  return table.result(
+    None, encode(comp, table.train(comp, tx, table.params, steps))
+  )
 
 
 def variational(table):

@@ -2,6 +2,7 @@ import digits_net
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jcompress as jc
@@ -153,3 +154,17 @@ def test_digits_are_told_apart_by_a_third_of_the_weights():
   sparse = digits_net.train(comp, digits_net.start(), 700, rate=1e-2)
   assert sparse.density < 0.33
   assert sparse.error < dense.error + 1.5
+
+
+def test_gates_may_learn_at_a_rate_of_their_own():
+  comp = jc.select('kernel', jc.hard_concrete(0.1))
+  latent, state = comp.init({'kernel': W, 'bias': jnp.ones(3)})
+  rates = {'weights': optax.sgd(0.0), 'gates': optax.sgd(1.0)}
+  tx = optax.partition(rates, jc.hard_concrete_labels)
+  grads = jax.grad(comp.penalty)(latent, state)
+  updates, _ = tx.update(grads, tx.init(latent), latent)
+  new = optax.apply_updates(latent, updates)
+  labels = jc.hard_concrete_labels(latent)
+  parts = zip(*map(jax.tree.leaves, (labels, latent, new)), strict=True)
+  moved = {name: bool((a != b).any()) for name, a, b in parts}
+  assert moved == {'weights': False, 'gates': True}
