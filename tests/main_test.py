@@ -20,10 +20,10 @@ SHORT = [
   '--config.dense.epochs=1',
   '--config.prune.epochs=2',
   '--config.share.epochs=1',
-  # Waits for results: with eight devices on few cores, many steps ahead of each
-  # other can stop XLA for ever.
-  '--config.log_every=5',
 ]
+# Waits for results: with eight devices on few cores, many steps ahead of each
+# other can stop XLA for ever.
+WAITING = '--config.log_every=5'
 
 
 def train(workdir, *more):
@@ -33,6 +33,7 @@ def train(workdir, *more):
       f'--config={ROOT / CONFIG}',
       f'--workdir={workdir}',
       *SHORT,
+      WAITING,
       *more,
     ]
   )
