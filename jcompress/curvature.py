@@ -200,8 +200,7 @@ def input_hessian(
     def call(layer, x, kernel):
       if layer.path in wanted and layer.kind != 'embed':
         rows = layer.unfold(x).astype(jnp.float32)
-        moments[layer.path] = exact.einsum('gni,gnj->gij', rows, rows)
-        moments[layer.path] /= rows.shape[1]
+        moments[layer.path] = exact.second_moments(rows)
         found.append(layer)
       return layer(x, kernel)
 

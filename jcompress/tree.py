@@ -104,6 +104,13 @@ def join(*parts: Tree, is_leaf: Callable[[Any], bool] = is_none) -> Tree:
   return jax.tree.map(first, *parts, is_leaf=stop)
 
 
+def label_parts(tree: Tree, kind: type, label: Callable[[Any], Any]) -> Tree:
+  """`label(x)` for each `x` of a kind in the tree, else 'weights'."""
+  is_kind = lambda x: isinstance(x, kind)
+  name = lambda x: label(x) if is_kind(x) else 'weights'
+  return jax.tree.map(name, tree, is_leaf=is_kind)
+
+
 def to_host(x: jax.typing.ArrayLike) -> np.ndarray:
   """Copies one array, sharded over this or other processes, to NumPy."""
   is_spread = isinstance(x, jax.Array) and not (

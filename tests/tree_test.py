@@ -69,6 +69,12 @@ def test_a_pattern_whose_leaves_are_taken_is_refused():
     tree.split_all(['.*', 'a/kernel'], TREE)
 
 
+def test_parts_of_a_kind_have_labels_of_their_own():
+  label = lambda x: tuple(f'part {i}' for i in range(len(x)))
+  got = tree.label_parts({'a': (1, 2), 'b': 3, 'c': None}, tuple, label)
+  assert got == {'a': ('part 0', 'part 1'), 'b': 'weights', 'c': None}
+
+
 def test_require_finite_names_every_bad_leaf():
   bad = {'a': jnp.array([1.0, np.nan]), 'b': jnp.ones(2), 'c': [-jnp.inf]}
   bad['c'] = [jnp.array(-jnp.inf)]

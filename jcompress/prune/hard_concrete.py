@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress import draws
+from jcompress import draws, tree
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import distinct_keys, draw_key, next_key
 from jcompress.encoded import Sparse
@@ -142,13 +142,8 @@ def hard_concrete_labels(latent: Any) -> Any:
   Returns:
     A tree of the same form, 'gates' where it holds `log alpha`, else 'weights'.
   """
-
-  def label(x):
-    is_gated = isinstance(x, GatedWeights)
-    return GatedWeights('weights', 'gates') if is_gated else 'weights'
-
-  is_gated = lambda x: isinstance(x, GatedWeights)
-  return jax.tree.map(label, latent, is_leaf=is_gated)
+  label = lambda x: x._replace(w='weights', log_alpha='gates')
+  return tree.label_parts(latent, GatedWeights, label)
 
 
 def gate(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from jcompress import tree
 from jcompress.base import Compressor, checked
 from jcompress.estimators import straight_through
 from jcompress.prune.magnitude import (
@@ -143,14 +144,10 @@ def movement_labels(latent: Any) -> Any:
     A tree of the same form, 'scores' where it holds scores, else 'weights'.
   """
   fill = lambda part, name: jax.tree.map(lambda _: name, part)
-
-  def label(x):
-    if not isinstance(x, MovementLatent):
-      return 'weights'
-    return MovementLatent(fill(x.weights, 'weights'), fill(x.scores, 'scores'))
-
-  is_latent = lambda x: isinstance(x, MovementLatent)
-  return jax.tree.map(label, latent, is_leaf=is_latent)
+  label = lambda x: MovementLatent(
+    fill(x.weights, 'weights'), fill(x.scores, 'scores')
+  )
+  return tree.label_parts(latent, MovementLatent, label)
 
 
 def _highest(

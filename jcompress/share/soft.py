@@ -176,12 +176,7 @@ def soft_share_labels(latent: Any) -> Any:
     A tree of the same form, with 'means', 'log_precisions' and
     'log_proportions' in the mixture and 'weights' everywhere else.
   """
-
-  def label(x):
-    if not isinstance(x, SoftShareLatent):
-      return 'weights'
-    weights = jax.tree.map(lambda _: 'weights', x.weights)
-    return SoftShareLatent(weights, Mixture(*Mixture._fields))
-
-  is_latent = lambda x: isinstance(x, SoftShareLatent)
-  return jax.tree.map(label, latent, is_leaf=is_latent)
+  label = lambda x: SoftShareLatent(
+    jax.tree.map(lambda _: 'weights', x.weights), Mixture._make(Mixture._fields)
+  )
+  return tree.label_parts(latent, SoftShareLatent, label)

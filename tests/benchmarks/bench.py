@@ -90,6 +90,17 @@ class Rows:
     """The first images of the training set."""
     return data.normalize(self.dataset.train_images[:count])
 
+  def steps_of(self, epochs, size):
+    """How many batches of that size the epochs have."""
+    return round(epochs * (len(self.dataset.train_labels) // size))
+
+  def test_error(self, apply_fn, variables):
+    """On the test images, in percent."""
+    images = data.normalize(self.dataset.test_images)
+    return train.error_rate(
+      apply_fn, variables, images, self.dataset.test_labels
+    )
+
   def fit(self, loss, comp, tx, params, steps, size, seed, **start):
     """Trains as seen through a compressor; returns the train state."""
     step = jc.train_step(loss, comp, tx)
@@ -146,8 +157,7 @@ class Bench(Rows):
     return self.model.apply({'params': params}, images)
 
   def steps(self, epochs):
-    size = self.config.batch_size
-    return round(epochs * (len(self.dataset.train_labels) // size))
+    return self.steps_of(epochs, self.config.batch_size)
 
   def train(self, comp, tx, params, steps, *, loss=None):
     """Trains the network of the config; returns the train state."""
@@ -157,9 +167,4 @@ class Bench(Rows):
 
   def error(self, params, apply_fn=None):
     """On the test images, in percent."""
-    return train.error_rate(
-      apply_fn or self.apply,
-      params,
-      data.normalize(self.dataset.test_images),
-      self.dataset.test_labels,
-    )
+    return self.test_error(apply_fn or self.apply, params)

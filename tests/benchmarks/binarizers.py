@@ -17,7 +17,7 @@ import jax
 import optax
 
 import jcompress as jc
-from jcompress import data, losses, train
+from jcompress import losses
 from jcompress.models.binarized import BinarizedNet
 
 MODELS = {
@@ -87,9 +87,7 @@ class Binarizers(bench.Rows):
     model = BinarizedNet(**settings)
     comp = jc.select(model.binary_kernels, make())
     variables = model.init(jax.random.key(seed), self.images(1))
-    steps = round(
-      self.arguments.epochs * (len(self.dataset.train_labels) // BATCH)
-    )
+    steps = self.steps_of(self.arguments.epochs, BATCH)
     tx = self.optimizer(model, make in (jc.binary_connect, stochastic), steps)
     ts = self.fit(
       self.loss(model),
@@ -109,15 +107,9 @@ class Binarizers(bench.Rows):
       }
     )
     read = jc.decode(jc.unpack(contents).tree)
-    error = train.error_rate(
-      lambda v, images: model.apply(v, images),
-      read,
-      data.normalize(self.dataset.test_images),
-      self.dataset.test_labels,
-    )
     size = sum(x.size for x in jax.tree.leaves(read['params']))
     return {
-      'error': error,
+      'error': self.test_error(model.apply, read),
       'bytes': len(contents),
       'bits': 8 * len(contents) / size,
     }

@@ -14,7 +14,6 @@ import jax
 import optax
 
 import jcompress as jc
-from jcompress import data, train
 from jcompress.binarize import distortions
 from jcompress.models.binarized import BinarizedNet
 
@@ -54,8 +53,7 @@ class Distortions(bench.Rows):
     model = BinarizedNet(features=(256, 256), activation='relu')
     select = lambda comp: jc.select(model.binary_kernels, comp)
     variables = model.init(jax.random.key(self.arguments.seed), self.images(1))
-    epoch = len(self.dataset.train_labels) // BATCH
-    steps = round(self.arguments.epochs * epoch)
+    steps = self.steps_of(self.arguments.epochs, BATCH)
     ts = self.fit(
       bench.loss_of(model),
       select(jc.distort(trained)),
@@ -66,18 +64,14 @@ class Distortions(bench.Rows):
       self.arguments.seed,
       variables=variables['batch_stats'],
     )
-    found = {}
+    found, images = {}, self.images(10_000)
     for name, shipped in DISTORTIONS.items():
       comp = select(jc.distort(trained, test=shipped))
       encoded = comp.encode(ts.latent, ts.state)
       params = jc.decode(jc.unpack(jc.pack(encoded)).tree)
       variables = bench.joined(params, ts.variables)
-      found[name] = train.error_rate(
-        model.apply,
-        bench.recalibrated(model, variables, self.images(10_000)),
-        data.normalize(self.dataset.test_images),
-        self.dataset.test_labels,
-      )
+      variables = bench.recalibrated(model, variables, images)
+      found[name] = self.test_error(model.apply, variables)
     return found
 
 

@@ -22,7 +22,6 @@ from bench import joined
 from structured_methods import methods
 
 import jcompress as jc
-from jcompress import data, train
 from jcompress.models import LeNet5, ResNet
 
 BATCH = 128
@@ -87,8 +86,7 @@ class Structured(bench.Rows):
     self.dense = self.load(variables)
 
   def steps(self, epochs):
-    epochs *= self.arguments.share
-    return round(epochs * (len(self.dataset.train_labels) // BATCH))
+    return self.steps_of(self.arguments.share * epochs, BATCH)
 
   @property
   def is_normalized(self):
@@ -143,12 +141,7 @@ class Structured(bench.Rows):
     return bench.recalibrated(model, variables, self.images(10_000))
 
   def error(self, model, variables):
-    return train.error_rate(
-      model.apply,
-      variables,
-      data.normalize(self.dataset.test_images),
-      self.dataset.test_labels,
-    )
+    return self.test_error(model.apply, variables)
 
   def result(self, model, variables, at_once=None, recalibrated=None):
     """A row: the last network, and the errors on the way to it."""

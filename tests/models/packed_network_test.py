@@ -57,7 +57,14 @@ def require_same(model, encoded, stats, pixels):
 
 @pytest.mark.parametrize(
   ('model', 'pixels'),
-  [(MLP, 'unit'), (MLP, None), (CONV, 'symmetric'), (CONV, None)],
+  [
+    (MLP, 'unit'),
+    pytest.param(MLP, 'symmetric', marks=pytest.mark.slow),
+    (MLP, None),
+    pytest.param(CONV, 'unit', marks=pytest.mark.slow),
+    (CONV, 'symmetric'),
+    (CONV, None),
+  ],
 )
 def test_outputs_are_those_of_the_float_model(model, pixels):
   network = require_same(model, *trained(model), pixels)
