@@ -11,9 +11,10 @@ from absl import flags
 from ml_collections import config_flags
 
 import jcompress as jc
-from jcompress import data, reports, scans
+from jcompress import reports
 from jcompress.code import container
-from jcompress.runs import (
+from jcompress.experiments import data, scans
+from jcompress.experiments.runs import (
   console,
   decoded_error,
   load_recipe,

@@ -18,6 +18,7 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
 import hypothesis
 import jax
+import pytest
 
 FLAGS = '--xla_force_host_platform_device_count=8'
 if jax.__version_info__[:2] == (0, 10):
@@ -39,3 +40,10 @@ hypothesis.settings.register_profile(
   'short', max_examples=30, deadline=None, derandomize=True
 )
 hypothesis.settings.load_profile('short')
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _forget_compiled_programs():
+  """What one file compiled is of no use to the next: gigabytes a process."""
+  yield
+  jax.clear_caches()

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 import jcompress as jc
-from jcompress import data
+from jcompress.experiments import data
 
 HIDDEN = 64
 BATCH = 128

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import pytest
 
 import jcompress as jc
-from jcompress import main, runs, stages
+from jcompress import main
+from jcompress.experiments import runs, stages
 
 CONFIG = 'configs/deep_compression_lenet_300_100.py'
 ROOT = pathlib.Path(__file__).parent.parent

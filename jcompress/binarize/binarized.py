@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jcompress.estimators import straight_through
+from jcompress.numerics.estimators import straight_through
 
 
 def ap2(x: Float[Array, '*shape']) -> Float[Array, '*shape']:

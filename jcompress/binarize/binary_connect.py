@@ -18,7 +18,7 @@ from jcompress.binarize.latent import (
   require_choice,
 )
 from jcompress.encoded import Dense, Signs
-from jcompress.estimators import hard_sigmoid, sign, straight_through
+from jcompress.numerics.estimators import hard_sigmoid, sign, straight_through
 
 
 class ConnectState(NamedTuple):

@@ -17,8 +17,8 @@ from jcompress.binarize.latent import (
   next_key,
 )
 from jcompress.encoded import Codebook, Sparse
-from jcompress.estimators import hard_sigmoid, straight_through
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
+from jcompress.numerics.estimators import hard_sigmoid, straight_through
 
 
 class Distortion(NamedTuple):

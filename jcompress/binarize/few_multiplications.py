@@ -18,8 +18,8 @@ from jcompress.binarize.latent import (
   require_choice,
 )
 from jcompress.encoded import Codebook, Dense, Signs
-from jcompress.estimators import hard_sigmoid, straight_through
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
+from jcompress.numerics.estimators import hard_sigmoid, straight_through
 
 
 class DrawState(NamedTuple):

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import clip_to
 from jcompress.encoded import Signs
-from jcompress.estimators import straight_through
-from jcompress.prox import binary
+from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.prox import binary
 
 
 class CurvatureState(NamedTuple):

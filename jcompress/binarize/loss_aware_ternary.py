@@ -14,9 +14,9 @@ from jcompress.binarize.loss_aware import (
   require_moment,
 )
 from jcompress.encoded import Codebook
-from jcompress.estimators import straight_through
-from jcompress.prox import alternate, ternary, ternary_two_scales
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
+from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.prox import alternate, ternary, ternary_two_scales
 
 
 class LossAwareState(NamedTuple):

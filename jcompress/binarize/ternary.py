@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import filter_axes, require_scope
 from jcompress.encoded import Quantized
-from jcompress.estimators import straight_through
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
+from jcompress.numerics.estimators import straight_through
 
 _FACTORS = {'layer': 0.7, 'filter': 0.75}
 

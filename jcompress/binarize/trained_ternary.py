@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import look_up
 from jcompress.encoded import Codebook
-from jcompress.estimators import straight_through
+from jcompress.numerics.estimators import straight_through
 
 
 class TernaryLatent(NamedTuple):

@@ -15,7 +15,7 @@ from jcompress.binarize.latent import (
   require_scope,
 )
 from jcompress.encoded import Signs
-from jcompress.prox import binary
+from jcompress.numerics.prox import binary
 
 _GRADIENTS = ('exact', 'printed', 'identity')
 

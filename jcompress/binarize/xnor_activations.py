@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.estimators import straight_through
+from jcompress.numerics.estimators import straight_through
 
 
 def xnor_activation(

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from jcompress import exact
 from jcompress.encoded.hashed import look_up, positions_of
 from jcompress.encoded.leaf import Encoded, leaf, static, width
+from jcompress.numerics import exact
 
 _MAX_SIDE = 256
 _MAX_TAPS = 2**16

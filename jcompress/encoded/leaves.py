@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jcompress import tree as tree_lib
-from jcompress.binarize.xnor_ops import Padding
+from jcompress.arithmetic.xnor_ops import Padding
 from jcompress.encoded.leaf import Encoded, leaf, static, stream_entropy, width
 from jcompress.encoded.packed_signs import PackedSigns, packed_signs
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt32
 
-from jcompress.binarize.binary_dot import binary_dot
-from jcompress.binarize.packing import pack_signs
-from jcompress.binarize.xnor_ops import Padding, binary_conv
+from jcompress.arithmetic.binary_dot import binary_dot
+from jcompress.arithmetic.packing import pack_signs
+from jcompress.arithmetic.xnor_ops import Padding, binary_conv
 
 
 @jax.tree_util.register_dataclass

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from jcompress.encoded.leaf import Encoded, leaf, static, stream_entropy, width
-from jcompress.encoded.look_up import (
+from jcompress.arithmetic.look_up import (
   conv_by_table,
   matmul_by_sums,
   matmul_by_table,
 )
-from jcompress.windows import conv_padding
+from jcompress.arithmetic.windows import conv_padding
+from jcompress.encoded.leaf import Encoded, leaf, static, stream_entropy, width
 
 
 class Operations(NamedTuple):

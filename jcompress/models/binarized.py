@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Num
 
+from jcompress.arithmetic.windows import Padding
 from jcompress.models.binary_layers import (
   Activation,
   BinaryConv,
@@ -14,7 +15,6 @@ from jcompress.models.binary_layers import (
   ShiftBatchNorm,
 )
 from jcompress.models.lenet import max_pool
-from jcompress.windows import Padding
 
 
 class BinarizedNet(nn.Module):

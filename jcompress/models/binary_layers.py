@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Num
 
-from jcompress import estimators
+from jcompress.arithmetic.windows import Padding
 from jcompress.binarize import binarized
 from jcompress.binarize.few_multiplications import quantized_backprop
 from jcompress.binarize.half_wave import hwgq
 from jcompress.binarize.xnor import k_map
-from jcompress.windows import Padding
+from jcompress.numerics import estimators
 
 ACTIVATIONS = (
   'none',

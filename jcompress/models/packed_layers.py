@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
-from jcompress.binarize.binary_dot import binary_dot
-from jcompress.binarize.bit_planes import byte_conv, byte_dot
+from jcompress.arithmetic.binary_dot import binary_dot
+from jcompress.arithmetic.bit_planes import byte_conv, byte_dot
+from jcompress.arithmetic.packing import pack_signs
+from jcompress.arithmetic.windows import Padding
+from jcompress.arithmetic.xnor_ops import binary_conv
 from jcompress.binarize.folding import FoldedThreshold
-from jcompress.binarize.packing import pack_signs
 from jcompress.binarize.xnor import k_map
-from jcompress.binarize.xnor_ops import binary_conv
 from jcompress.encoded.packed_signs import PackedSigns
 from jcompress.models.lenet import max_pool
-from jcompress.windows import Padding
 
 
 class Affine(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 from flax.core import FrozenDict
 
-from jcompress.structure.removal import Width
+from jcompress.channels.removal import Width
 
 Widths = Mapping[str, Width | Sequence[int] | int]
 

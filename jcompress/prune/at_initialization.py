@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jcompress import tree
-from jcompress.curvature import hvp
+from jcompress.traced.curvature import hvp
 
 Loss = Callable[[Any, Any], Float[Array, '']]
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from jcompress import tree
 from jcompress.base import Compressor, leafwise
-from jcompress.prune.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse
 
 BIASES = ('hyperbolic', 'exponential', 'rumelhart', 'quadratic')
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from jcompress import exact, tree
+from jcompress import tree
+from jcompress.numerics import exact
 
 
 def fold_dead_units(

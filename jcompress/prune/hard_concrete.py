@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress import draws, tree
+from jcompress import tree
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import distinct_keys, draw_key, next_key
 from jcompress.encoded import Sparse
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
+from jcompress.numerics import draws
 
 # Further out a gate hardly gets a gradient, and would not come back.
 _LARGEST_LOG_ALPHA = math.log(100)

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jcompress.prune.mask import require_masks_fit
+from jcompress.mask import require_masks_fit
 from jcompress.prune.regrowth import largest_among
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jcompress.base import Compressor, checked
-from jcompress.prune.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse
 from jcompress.prune.threshold import largest_mask
 
 

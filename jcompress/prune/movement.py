@@ -10,13 +10,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jcompress import tree
 from jcompress.base import Compressor, checked
-from jcompress.estimators import straight_through
+from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics.estimators import straight_through
 from jcompress.prune.magnitude import (
   kept_count,
   require_every,
   require_one_criterion,
 )
-from jcompress.prune.mask import apply_mask, encode_sparse
 from jcompress.prune.threshold import largest_mask
 
 

@@ -8,8 +8,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
 from jcompress.base import Compressor, leafwise
-from jcompress.estimators import straight_through
-from jcompress.prune.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics.estimators import straight_through
 
 _LARGEST_GROUP = 64
 

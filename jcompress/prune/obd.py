@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jcompress import tree
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
 from jcompress.prune.threshold import largest_mask
 
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import optax
 
 from jcompress.base import Compressor, checked
-from jcompress.estimators import straight_through
+from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics.estimators import straight_through
 from jcompress.prune.densities import Densities, resolve_densities
 from jcompress.prune.magnitude import require_every, require_one_criterion
-from jcompress.prune.mask import apply_mask, encode_sparse
 from jcompress.prune.regrowth import largest_among, random_masks
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jcompress import tree
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
 from jcompress.prune.threshold import largest_mask
 
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jcompress.base import Compressor, checked
+from jcompress.mask import apply_mask, encode_sparse
 from jcompress.prune.densities import Densities, resolve_densities
 from jcompress.prune.magnitude import require_every, require_one_criterion
-from jcompress.prune.mask import apply_mask, encode_sparse
 from jcompress.prune.regrowth import largest_among, leaf_keys, random_masks
 
 

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import optax
 
 from jcompress.base import Compressor, leafwise
-from jcompress.estimators import straight_through
+from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics.estimators import straight_through
 from jcompress.prune.magnitude import (
   kept_count,
   largest_pruned,
   require_every,
   require_one_criterion,
 )
-from jcompress.prune.mask import apply_mask, encode_sparse
 from jcompress.prune.threshold import kth_largest
 
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jcompress import draws
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import distinct_keys, draw_key, next_key
+from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics import draws
 from jcompress.prune.magnitude import require_every
-from jcompress.prune.mask import apply_mask, encode_sparse
 
 _LARGEST_LOG_ALPHA = 8.0
 _STEEPEST = 0.64  # of all slopes of the divergence with log alpha

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from jcompress.estimators import straight_through
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
+from jcompress.numerics.estimators import straight_through
 from jcompress.quantize.ranges import require_bits
 
 LEAST = 2.0**-100  # of limits, so that a float32 holds their inverse

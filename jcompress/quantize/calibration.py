@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Num
 
-from jcompress import layers as layers_lib
 from jcompress import tree
 from jcompress.quantize.activations import LEAST, ActivationRange
 from jcompress.quantize.ranges import require_bits, require_calibration
+from jcompress.traced import layers as layers_lib
 
 _DROPPED = 15  # bits of a float32: what is left tells apart 0.4 percent
 _SHARES = np.geomspace(1 / 64, 1, 97)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Quantized
-from jcompress.estimators import sign, straight_through
+from jcompress.numerics.estimators import sign, straight_through
 
 
 class DorefaState(NamedTuple):

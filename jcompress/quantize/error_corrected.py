@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jcompress import exact, tree
-from jcompress import layers as layers_lib
+from jcompress import tree
 from jcompress.base import Compressor
 from jcompress.combine import select
+from jcompress.numerics import exact
 from jcompress.quantize.error_correction import correct
 from jcompress.quantize.product import product_quantize
+from jcompress.traced import layers as layers_lib
 
 
 def error_corrected_pq(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt
 
-from jcompress import exact
+from jcompress.numerics import exact
 
 
 class Fit(NamedTuple):

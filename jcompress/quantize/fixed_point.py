@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jcompress.base import Compressor, checked
-from jcompress.encoded import Dense, Quantized
-from jcompress.quantize.fixed_point_ops import (
+from jcompress.arithmetic.fixed_point_ops import (
   fixed_point_round,
   require_format,
   require_holds,
   split_key,
 )
+from jcompress.base import Compressor, checked
+from jcompress.encoded import Dense, Quantized
 
 _ROUNDINGS = ('nearest', 'stochastic')
 

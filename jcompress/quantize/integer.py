@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import encoded as encoded_lib
-from jcompress import jaxprs, tree
-from jcompress import layers as layers_lib
+from jcompress import tree
 from jcompress.encoded import Quantized
 from jcompress.quantize.activations import (
   ActivationRange,
@@ -17,6 +16,8 @@ from jcompress.quantize.activations import (
   activation_scale,
   require_range,
 )
+from jcompress.traced import jaxprs
+from jcompress.traced import layers as layers_lib
 
 Ranges = Mapping[str, ActivationRange]
 _EXACT = 2**24  # every whole number up to here is a float32

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32
 
-from jcompress import exact
+from jcompress.numerics import exact
 
 _UNROLL = 8
 

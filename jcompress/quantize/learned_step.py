@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Quantized
-from jcompress.estimators import sign, straight_through
+from jcompress.numerics.estimators import sign, straight_through
 
 
 class LearnedStep(NamedTuple):

@@ -8,9 +8,9 @@ import numpy as np
 
 from jcompress.base import Compressor, leafwise, no_update
 from jcompress.encoded import Quantized
-from jcompress.estimators import straight_through
+from jcompress.mask import apply_mask
+from jcompress.numerics.estimators import straight_through
 from jcompress.prune.magnitude import require_every
-from jcompress.prune.mask import apply_mask
 from jcompress.quantize.grouping import Axis, groups_of, require_groups
 from jcompress.quantize.ranges import (
   least_error_share,

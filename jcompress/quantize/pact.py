@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.estimators import straight_through
+from jcompress.numerics.estimators import straight_through
 
 
 def pact(

@@ -13,7 +13,8 @@ from jcompress import tree
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import require_choice
 from jcompress.encoded import Hashed
-from jcompress.encoded.hashed import MAX_SIZE, look_up, xxhash32
+from jcompress.encoded.hashed import MAX_SIZE, look_up
+from jcompress.numerics.xxhash import xxhash32
 
 
 class HashState(NamedTuple):

@@ -10,7 +10,7 @@ import optax
 from jcompress import tree
 from jcompress.base import Compressor, checked
 from jcompress.encoded import Codebook
-from jcompress.prune.mask import apply_mask
+from jcompress.mask import apply_mask
 from jcompress.share.mixture import (
   Mixture,
   assign,

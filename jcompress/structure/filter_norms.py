@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jcompress import tree
-from jcompress.structure.graph import ChannelGraph, Plan
-from jcompress.structure.groups import Group
-from jcompress.structure.kernel_axes import output_axes
+from jcompress.channels.graph import ChannelGraph, Plan
+from jcompress.channels.groups import Group
+from jcompress.channels.kernel_axes import output_axes
 from jcompress.structure.weight_groups import leaf_numbers
 
 CRITERIA = (

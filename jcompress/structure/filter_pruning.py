@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from jcompress.channels.graph import ChannelGraph
 from jcompress.structure.filter_norms import filter_norms, matching
-from jcompress.structure.graph import ChannelGraph
 from jcompress.structure.selection import select_units
 
 Kept = dict[str, Int[np.ndarray, ' kept']]

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jcompress.prune.mask import apply_mask
+from jcompress.channels.graph import ChannelGraph
+from jcompress.channels.removal import mask_channels
+from jcompress.mask import apply_mask
 from jcompress.prune.sensitivity import Pruned, Scan
 from jcompress.structure.filter_pruning import keep_filters
-from jcompress.structure.graph import ChannelGraph
-from jcompress.structure.removal import mask_channels
 
 
 def filter_sensitivity(

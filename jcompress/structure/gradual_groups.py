@@ -8,12 +8,12 @@ import numpy as np
 import optax
 
 from jcompress.base import Compressor, checked
+from jcompress.mask import apply_mask, encode_sparse
 from jcompress.prune.magnitude import (
   kept_count,
   require_every,
   require_one_criterion,
 )
-from jcompress.prune.mask import apply_mask, encode_sparse
 from jcompress.prune.threshold import kth_largest, largest_mask
 from jcompress.structure.group_lasso import (
   bind,

@@ -10,8 +10,8 @@ import optax
 
 from jcompress import tree
 from jcompress.base import Compressor, checked, no_penalty, no_update
-from jcompress.group_prox import safe_sqrt, shrinkage, soft_threshold
-from jcompress.prune.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics.group_prox import safe_sqrt, shrinkage, soft_threshold
 from jcompress.structure.weight_groups import (
   Grouping,
   Groups,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from jcompress.structure.groups import Group
+from jcompress.channels.groups import Group
 
 
 def select_units(

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jcompress import tree
-from jcompress.structure.graph import ChannelGraph
-from jcompress.structure.groups import Group
+from jcompress.channels.graph import ChannelGraph
+from jcompress.channels.groups import Group
 
 
 @dataclasses.dataclass(frozen=True)

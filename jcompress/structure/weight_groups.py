@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jcompress.structure.graph import ChannelGraph
-from jcompress.structure.kernel_axes import output_axes
+from jcompress.channels.graph import ChannelGraph
+from jcompress.channels.kernel_axes import output_axes
 from jcompress.structure.unit_groups import UnitGroups, claims_of
 
 Shape = tuple[int, ...]

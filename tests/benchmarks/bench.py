@@ -12,8 +12,9 @@ import numpy as np
 import optax
 
 import jcompress as jc
-from jcompress import data, models, stages, train
 from jcompress import main as command
+from jcompress import models, train
+from jcompress.experiments import data, stages
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import jcompress as jc
-from jcompress.binarize.binary_dot import binary_dot
-from jcompress.binarize.packing import pack_signs
-from jcompress.binarize.xnor_ops import binary_conv
+from jcompress.arithmetic.binary_dot import binary_dot
+from jcompress.arithmetic.packing import pack_signs
+from jcompress.arithmetic.xnor_ops import binary_conv
 from jcompress.models import (
   BinarizedMLP,
   BinarizedVGG,

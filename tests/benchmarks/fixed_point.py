@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 import jcompress as jc
-from jcompress import data
+from jcompress.experiments import data
 from jcompress.ops import fixed_point_op, fixed_point_round
 from jcompress.train import error_rate
 

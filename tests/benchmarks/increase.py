@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 import jcompress as jc
-from jcompress import data, plots
+from jcompress.experiments import data, plots
 from jcompress.prune.obd import exact_diag
 
 HIDDEN = 12

@@ -6,7 +6,8 @@ import optax
 from bench import cross_entropy
 
 import jcompress as jc
-from jcompress import curvature, tree
+from jcompress import tree
+from jcompress.traced import curvature
 
 EXAMPLES = 2000  # whose curvature is looked at
 ROUNDS = 5  # of pruning and retraining, where a method iterates

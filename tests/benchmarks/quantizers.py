@@ -17,7 +17,8 @@ import numpy as np
 import optax
 
 import jcompress as jc
-from jcompress import curvature, tree
+from jcompress import tree
+from jcompress.traced import curvature
 
 EXAMPLES = 2000  # for curvature, a paper's 'subset nearly as good'
 RESPONSES = 500  # whose responses are fitted

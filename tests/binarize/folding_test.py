@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jcompress.arithmetic.packing import pack_signs
 from jcompress.binarize.folding import fold_threshold
-from jcompress.binarize.packing import pack_signs
 
 SUMS = np.arange(-40, 41)
 

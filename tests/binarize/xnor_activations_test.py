@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jcompress.binarize.xnor_activations import xnor_activation, xnor_gradient
-from jcompress.estimators import sign
+from jcompress.numerics.estimators import sign
 
 X = jnp.array([-3.0, -1.0, -0.5, 0.0, 0.2, 0.9, 1.0, 2.0])
 

@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
+from jcompress.channels.removal import Width
 from jcompress.models.parts import HE, widths_of
-from jcompress.structure.removal import Width
 
 PAPER = {'conv1': 64, 'query': (4, 8)}
 

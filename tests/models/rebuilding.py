@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from jcompress import channel_groups, remove_channels, tree
-from jcompress.structure.removal import channel_widths
-from jcompress.structure.shrink import verify_rebuilt
+from jcompress.channels.removal import channel_widths
+from jcompress.channels.shrink import verify_rebuilt
 
 
 def shapes(model, x):

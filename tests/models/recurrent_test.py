@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jcompress as jc
-from jcompress import text
+from jcompress.experiments import text
 from jcompress.models.recurrent import CharacterLSTM
 
 TOKENS = jnp.array([[0, 2, 1, 2], [1, 1, 0, 2]])

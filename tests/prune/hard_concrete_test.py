@@ -6,8 +6,8 @@ import optax
 import pytest
 
 import jcompress as jc
-from jcompress import draws
 from jcompress.base import Leaf
+from jcompress.numerics import draws
 from jcompress.prune.hard_concrete import (
   gate,
   open_probability,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jcompress as jc
-from jcompress import curvature
 from jcompress.prune.layer_obs import layer_obs
+from jcompress.traced import curvature
 
 methods = pytest.mark.parametrize('method', ['exact', 'blocked'])
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import jcompress as jc
-from jcompress import curvature
 from jcompress.prune import obd
 from jcompress.prune.obd import (
   exact_diag,
   obd_prune,
   obd_saliency,
 )
+from jcompress.traced import curvature
 
 LAYERS = ('fc1', 'fc2')
 back_propagated_diag = jax.jit(

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 import jcompress as jc
-from jcompress import data
+from jcompress.experiments import data
 from jcompress.ops import fixed_point_op, fixed_point_round
 
 X = jnp.array([0.3, -0.3, 1.126, -2.5, 3.9, 0.0625, 0.03125, -0.03125])

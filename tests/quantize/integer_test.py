@@ -9,8 +9,9 @@ import optax
 import pytest
 
 import jcompress as jc
-from jcompress import data, models
+from jcompress import models
 from jcompress.encoded import Dense, Quantized
+from jcompress.experiments import data
 
 
 @pytest.fixture(scope='module', autouse=True)

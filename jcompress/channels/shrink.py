@@ -1,0 +1,171 @@
+"""Shrinks a network, and checks that it still computes the same."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Literal
+
+from jcompress import tree
+from jcompress.channels.graph import Keep, Plan
+from jcompress.channels.interpreter import evaluate
+from jcompress.channels.removal import mask_channels, remove_channels
+from jcompress.channels.sizes import cut
+from jcompress.channels.trace import channel_groups
+
+SmallApply = Callable[..., Any]
+
+
+def shrink(
+  apply_fn: Callable[..., Any],
+  params: Any,
+  keep: Keep,
+  *inputs: Any,
+  tolerance: float | None = None,
+  **options: Any,
+) -> tuple[Any, SmallApply]:
+  """Removes channels, and checks that the rest computes what it did.
+
+  The small network is checked against the one whose channels are masked; that
+  is the network that was trained or scored, if training ended with
+  `mask_channels`.
+
+  >>> apply_fn = lambda p, x: jnp.tanh(x @ p['w1']) @ p['w2']
+  >>> params = {'w1': jnp.ones((3, 8)), 'w2': jnp.ones((8, 2))}
+  >>> x = jnp.ones((1, 3))
+  >>> small, small_apply = shrink(apply_fn, params, {'w1:1': [0, 2, 5]}, x)
+  >>> small['w1'].shape, small['w2'].shape, small_apply(small, x).shape
+  ((3, 3), (3, 2), (1, 2))
+
+  Args:
+    apply_fn: `(params, *inputs) -> outputs`.
+    params: pytree of arrays.
+    keep: the units to keep of each group that shrinks, by the names that
+      `channel_groups` gives; see `ChannelGraph.plan`.
+    *inputs: arrays on which it is checked.
+    tolerance: largest difference of an output, relative to the largest entry of
+      that output. Default: 1e-5, or 8 units in the last place in half
+      precision.
+    **options: of `channel_groups`.
+
+  Returns:
+    The smaller params, and `small_apply(params, *inputs)`, which computes the
+    outputs from them. It traces anew for inputs of other shapes, and can be
+    jitted; and differentiated, unless a function with a derivative rule of its
+    own shrank, which is then refused.
+
+  Raises:
+    ValueError: the plan is wrong, see `ChannelGraph.plan`; the small network
+      computes something else.
+  """
+  graph = channel_groups(apply_fn, params, *inputs, **options)
+  plan = graph.plan(keep)
+  small = remove_channels(params, plan)
+  forms = jax.eval_shape(lambda p: p, params)
+  plans = {_form(inputs): plan}
+
+  def small_apply(small_params, *xs):
+    form = _form(xs)
+    if form not in plans:
+      plans[form] = _plan_again(apply_fn, forms, plan, xs, options)
+    return evaluate(plans[form], small_params, *xs)
+
+  masked = jax.jit(apply_fn)(mask_channels(params, plan), *inputs)
+  masked = _cut(plan, masked)
+  got = jax.jit(small_apply)(small, *inputs)
+  _require_equal(masked, got, tolerance, 'the masked network', '')
+  return small, small_apply
+
+
+def verify_rebuilt(
+  apply_fn: Callable[..., Any],
+  params: Any,
+  plan: Plan,
+  *inputs: Any,
+  tolerance: float | None = None,
+) -> None:
+  """Checks a model that was built anew with smaller widths.
+
+  What its code computes from a width, such as the scale of attention, is
+  another number than in the trained model; no trace can tell. The outputs must
+  be those of the traced computation on the same params.
+
+  Args:
+    apply_fn: of the new model, `(params, *inputs) -> outputs`.
+    params: the smaller params.
+    plan: from `ChannelGraph.plan`.
+    *inputs: arrays of the shapes with which the graph was traced.
+    tolerance: as of `shrink`.
+
+  Raises:
+    ValueError: the outputs differ. The notes of the groups are in the message.
+  """
+  groups = plan.graph.groups
+  notes = [note for name in plan.keep for note in groups[name].notes]
+  hint = f' Notes of the groups: {"; ".join(notes)}.' if notes else ''
+  expected = jax.jit(partial(evaluate, plan))(params, *inputs)
+  got = jax.jit(apply_fn)(params, *inputs)
+  _require_equal(expected, got, tolerance, 'the traced computation', hint)
+
+
+def _form(xs):
+  leaves, treedef = jax.tree.flatten(xs)
+  forms = ((tuple(np.shape(x)), str(jnp.result_type(x))) for x in leaves)
+  return treedef, tuple(forms)
+
+
+def _plan_again(apply_fn, forms, plan, xs, options):
+  """The same plan for inputs of other shapes."""
+  shapes = jax.eval_shape(lambda *a: a, *xs)
+  graph = channel_groups(apply_fn, forms, *shapes, **options)
+  for name in plan.keep:
+    units = [unit.places for unit in plan.graph.groups[name].units]
+    found = graph.groups.get(name)
+    if found is None or [unit.places for unit in found.units] != units:
+      raise ValueError(
+        f'With inputs of these shapes the group {name!r} is another one: the '
+        'model computes in another way. Shrink it with such inputs.'
+      )
+  return graph.plan(plan.keep)
+
+
+def _cut(plan, outputs):
+  """What the small network must give, of the outputs of the full one."""
+  graph = plan.graph
+  atoms = graph.closed.jaxpr.outvars
+  return graph.out.unflatten(
+    x if isinstance(v, Literal) else cut(plan, x, graph.frame.arrays[v])
+    for v, x in zip(atoms, jax.tree.leaves(outputs), strict=True)
+  )
+
+
+def _require_equal(expected, got, tolerance, reference, hint):
+  paths = tree.paths(expected)
+  pairs = zip(jax.tree.leaves(expected), jax.tree.leaves(got), strict=True)
+  for path, (a, b) in zip(paths, pairs, strict=True):
+    if np.shape(a) != np.shape(b):
+      raise ValueError(
+        f'Output {path!r} has shape {np.shape(b)}, that of {reference} '
+        f'{np.shape(a)}.'
+      )
+    if jnp.issubdtype(a.dtype, jax.dtypes.extended):
+      continue
+    limit = _rounding(a.dtype) if tolerance is None else tolerance
+    a, b = (np.asarray(x).astype(np.float64) for x in (a, b))
+    error = np.abs(a - b).max(initial=0)
+    error = error / np.abs(a).max(initial=0) if error > 0 else error
+    if not error <= limit:
+      raise ValueError(
+        f'Output {path!r} differs from that of {reference} by {error:.3g} of '
+        f'its largest entry; {limit:.3g} are allowed.{hint}'
+      )
+
+
+def _rounding(dtype):
+  """How far results in a dtype may differ that were summed differently."""
+  if not jnp.issubdtype(dtype, jnp.inexact):
+    return 0
+  return max(1e-5, 8 * float(jnp.finfo(dtype).eps))

@@ -1,0 +1,78 @@
+import builtins
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jcompress as jc
+from jcompress import encoded
+from jcompress.experiments import plots
+from jcompress.prune.increase import Increase
+
+TREE = {
+  'kernel': encoded.Dense(jnp.linspace(-1.0, 1.0, 300)),
+  'bias': encoded.Dense(jnp.ones(3)),
+}
+
+
+def test_sizes_has_two_bars_a_leaf():
+  report = jc.report(TREE)
+  (axes,) = plots.plot_sizes(report).axes
+  widths = [bar.get_width() for bar in axes.patches]
+  assert widths == [
+    *(r.dense_bytes for r in report.rows),
+    *(r.file_bytes for r in report.rows),
+  ]
+
+
+def test_training_puts_stages_one_after_the_other():
+  records = [
+    {'stage': 'dense', 'step': 10, 'loss': 2.0},
+    {'stage': 'dense', 'step': 20, 'loss': 1.0},
+    {'stage': 'dense', 'step': 20, 'test_error': 5.0},
+    {'stage': 'prune', 'step': 10, 'loss': 0.5},
+  ]
+  (axes,) = plots.plot_training(records).axes
+  dense, prune = axes.lines
+  np.testing.assert_array_equal(dense.get_xdata(), [10, 20])
+  np.testing.assert_array_equal(prune.get_xdata(), [30])
+
+
+def test_weights_draws_only_leaves_with_enough_of_them():
+  (axes,) = plots.plot_weights(TREE).axes
+  _, labels = axes.get_legend_handles_labels()
+  assert labels == ['kernel']
+
+
+def test_sensitivity_has_a_curve_a_layer_from_dense_to_sparse():
+  params = {'a': jnp.array([0.0, 1, 2, 3]), 'b': jnp.ones(2), 'c': jnp.ones(0)}
+  loss_fn = lambda p: 10 - p['a'].sum() - p['b'].sum()
+  scan = jc.sensitivity(loss_fn, params, [1.0, 0.5], pattern='.*')
+  (axes,) = plots.plot_sensitivity(scan).axes
+  a, b = axes.lines
+  np.testing.assert_array_equal(a.get_xydata(), [[0.25, 2], [0.5, 3], [1, 8]])
+  np.testing.assert_array_equal(b.get_xydata(), [[0, 2], [0.5, 3], [1, 4]])
+  assert [line.get_label() for line in axes.lines] == ['a', 'b']
+
+
+def test_increase_has_two_curves_of_one_color_a_method():
+  curve = Increase(np.arange(3), np.arange(3.0), np.arange(3.0) ** 2)
+  (axes,) = plots.plot_increase({'OBD': curve, 'OBS': curve}).axes
+  predicted, measured, *_ = axes.lines
+  np.testing.assert_array_equal(predicted.get_ydata(), [0, 1, 2])
+  np.testing.assert_array_equal(measured.get_ydata(), [0, 1, 4])
+  colors = [line.get_color() for line in axes.lines]
+  assert colors[0] == colors[1] != colors[2] == colors[3]
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+  real = builtins.__import__
+
+  def no_matplotlib(name, *args, **kwargs):
+    if name.startswith('matplotlib'):
+      raise ImportError(name)
+    return real(name, *args, **kwargs)
+
+  monkeypatch.setattr(builtins, '__import__', no_matplotlib)
+  with pytest.raises(ValueError, match=r'jcompress\[examples\]'):
+    plots.figure()
