@@ -131,12 +131,29 @@ def replicated(x: jax.Array) -> jax.Array:
   return jax.sharding.reshard(x, NamedSharding(mesh, PartitionSpec()))
 
 
+def _is_cut(x):
+  """Whether JAX would change the integers of a NumPy array."""
+  if not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind not in 'iu':
+    return False
+  narrow = np.iinfo(jax.dtypes.canonicalize_dtype(x.dtype))
+  return bool(((x < narrow.min) | (x > narrow.max)).any())
+
+
 def require_finite(tree: Tree, when: str) -> None:
   """Raises a `ValueError` that names the leaves with NaN or inf.
 
-  Does nothing while tracing: the values are not there to be looked at.
+  Numbers that are finite in NumPy and not in the type in which JAX would hold
+  them count as inf, and integers that do not fit are refused, too. Does nothing
+  while tracing: the values are not there to be looked at.
   """
   leaves = jax.tree_util.tree_leaves_with_path(tree)
+  cut = [path_string(p) for p, x in leaves if _is_cut(x)]
+  if cut:
+    raise ValueError(
+      f'{", ".join(cut)} at {when}: 64-bit integers that do not fit into 32 '
+      "bits. Switch on jax.config.update('jax_enable_x64', True), or keep them "
+      'out of the params; pack() takes them as they are.'
+    )
   floats = [
     (p, x)
     for p, x in leaves

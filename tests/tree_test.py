@@ -85,3 +85,13 @@ def test_require_finite_names_every_bad_leaf():
 
 def test_require_finite_is_silent_under_jit():
   jax.jit(lambda x: tree.require_finite(x, 'init'))(jnp.array(jnp.nan))
+
+
+@pytest.mark.parametrize(
+  'x',
+  [np.array([1, 2**40]), np.array([2**32], np.uint64), np.array([-(2**40)])],
+)
+def test_integers_that_jax_would_cut_are_refused(x):
+  with pytest.raises(ValueError, match='a/n at init: 64-bit integers'):
+    tree.require_finite({'a': {'n': x}}, 'init')
+  tree.require_finite({'a': np.array([2**31 - 1]), 'b': np.array([])}, 'init')

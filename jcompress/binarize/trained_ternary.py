@@ -9,6 +9,7 @@ from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import look_up
 from jcompress.encoded import Codebook
 from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.wide import wide
 
 
 class TernaryLatent(NamedTuple):
@@ -50,9 +51,9 @@ def trained_ternary(
     raise ValueError(f'start is {start}; it must be positive, or None.')
 
   def signs_of(w):
-    wide = w.astype(jnp.float32)
-    cut = threshold * jnp.max(jnp.abs(wide), initial=0)
-    return (wide > cut).astype(jnp.int8) - (wide < -cut)
+    w = wide(w)
+    cut = threshold * jnp.max(jnp.abs(w), initial=0)
+    return (w > cut).astype(jnp.int8) - (w < -cut).astype(jnp.int8)
 
   def init(w):
     sign = signs_of(w)
@@ -60,7 +61,7 @@ def trained_ternary(
     def magnitude(mine):
       if start is not None:
         return jnp.asarray(start, w.dtype)
-      size = jnp.sum(jnp.abs(w.astype(jnp.float32)), where=mine)
+      size = jnp.sum(jnp.abs(wide(w)), where=mine)
       count = jnp.sum(mine, dtype=jnp.int32)
       return (size / jnp.maximum(count, 1)).astype(w.dtype)
 
@@ -76,8 +77,8 @@ def trained_ternary(
 
   def view(latent, state):
     centers, codes = quantize(latent, state)
-    value = look_up(centers, codes).astype(jnp.float32)
-    w, positive, negative = (x.astype(jnp.float32) for x in latent)
+    value = wide(look_up(centers, codes))
+    w, positive, negative = map(wide, latent)
     slope = jnp.where(codes == 2, positive, jnp.where(codes == 0, negative, 1))
     slope = jax.lax.stop_gradient(jnp.where(state.live, slope, 0))
     carrier = slope * w + positive * (codes == 2) - negative * (codes == 0)

@@ -12,12 +12,7 @@ from jcompress.encoded.hashed_frequencies import (
   HashedFrequencies as HashedFrequencies,
 )
 from jcompress.encoded.leaf import Encoded as Encoded
-from jcompress.encoded.leaf import bits as bits
-from jcompress.encoded.leaf import bits_of_each as bits_of_each
 from jcompress.encoded.leaf import data_fields as data_fields
-from jcompress.encoded.leaf import decode as decode
-from jcompress.encoded.leaf import encoded_leaves as encoded_leaves
-from jcompress.encoded.leaf import identity as identity
 from jcompress.encoded.leaf import is_encoded as is_encoded
 from jcompress.encoded.leaf import leaf as leaf
 from jcompress.encoded.leaf import static as static
@@ -31,3 +26,8 @@ from jcompress.encoded.leaves import Sparse as Sparse
 from jcompress.encoded.packed_signs import PackedSigns as PackedSigns
 from jcompress.encoded.product import Product as Product
 from jcompress.encoded.quantized import Quantized as Quantized
+from jcompress.encoded.trees import bits as bits
+from jcompress.encoded.trees import bits_of_each as bits_of_each
+from jcompress.encoded.trees import decode as decode
+from jcompress.encoded.trees import encoded_leaves as encoded_leaves
+from jcompress.encoded.trees import identity as identity

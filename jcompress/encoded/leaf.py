@@ -1,10 +1,11 @@
-"""What an encoded leaf is, and what can be done with a tree of them."""
+"""What an encoded leaf is: a dataclass of arrays that becomes an array."""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
@@ -41,70 +42,45 @@ def _fields(cls):
 
 
 def leaf(cls):
-  """Makes a class an encoded leaf: a frozen dataclass and a pytree node."""
+  """Makes a class an encoded leaf: a frozen dataclass and a pytree node.
+
+  Its `decode` gives a NumPy array where the leaf holds 64-bit numbers and JAX
+  has no 64-bit types (`jax_enable_x64` is off): JAX would cut them to 32 bits.
+  """
   cls = dataclasses.dataclass(frozen=True)(cls)
+  cls.decode = _in_all_bits(cls.decode)
   return jax.tree_util.register_dataclass(
     cls, data_fields(cls), static_fields(cls)
   )
 
 
+def _in_all_bits(decode):
+  @functools.wraps(decode)
+  def exact(self):
+    if not _has_wider_types_than_jax(self):
+      return decode(self)
+    with jax.enable_x64(True):
+      values = decode(self)
+    if isinstance(values, jax.core.Tracer):
+      return values
+    values = np.asarray(values)
+    return values if _is_wider(values.dtype) else jnp.asarray(values)
+
+  return exact
+
+
+def _has_wider_types_than_jax(x):
+  fields = [getattr(x, f.name) for f in _fields(type(x))]
+  return any(_is_wider(getattr(f, 'dtype', f)) for f in fields)
+
+
+def _is_wider(dtype):
+  is_one = isinstance(dtype, np.dtype)
+  return is_one and jax.dtypes.canonicalize_dtype(dtype) != dtype
+
+
 def is_encoded(x: Any) -> bool:
   return isinstance(x, Encoded)
-
-
-def decode(tree: Any) -> Any:
-  """Turns an encoded tree into params: what must be evaluated."""
-  return jax.tree.map(lambda e: e.decode(), tree, is_leaf=is_encoded)
-
-
-def bits(tree: Any) -> float:
-  """Sums the bits of an encoded tree: values, codebooks, entropy of the codes.
-
-  Tied leaves and codebooks that leaves share are counted once. The size that
-  counts is `len(pack(tree))`; this is the bound to hold it against.
-  """
-  return sum(bits_of_each(encoded_leaves(tree)))
-
-
-def bits_of_each(leaves: Sequence[Encoded]) -> list[float]:
-  """The bits of each leaf, without what an earlier one has: the same arrays."""
-  seen: set[Any] = set()
-  found = []
-  for x in leaves:
-    number = 0.0 if identity(x) in seen else x.bits()
-    centers: Any = getattr(x, 'centers', None)
-    if number and id(centers) in seen:
-      number -= width(centers) * centers.size
-    seen.add(identity(x))
-    if centers is not None:
-      seen.add(id(centers))
-    found.append(float(number))
-  return found
-
-
-def identity(x: Encoded) -> tuple[Any, ...]:
-  """What two leaves have in common exactly if they hold the same arrays."""
-  return (
-    type(x),
-    tuple(id(getattr(x, name)) for name in data_fields(type(x))),
-    tuple(repr(getattr(x, name)) for name in static_fields(type(x))),
-  )
-
-
-def encoded_leaves(tree: Any) -> list[Encoded]:
-  """The leaves of an encoded tree.
-
-  Raises:
-    ValueError: some are not encoded.
-  """
-  leaves = jax.tree.leaves(tree, is_leaf=is_encoded)
-  plain = [type(x).__name__ for x in leaves if not is_encoded(x)]
-  if plain:
-    raise ValueError(
-      f'Not an encoded tree: it has leaves of type {sorted(set(plain))}. '
-      'Pass the result of compressor.encode(latent, state).'
-    )
-  return leaves
 
 
 def stream_entropy(symbols: Shaped[Array | np.ndarray, '...']) -> float:

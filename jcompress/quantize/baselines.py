@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jcompress import tree
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import LowRank, Signs
+from jcompress.numerics.wide import wide
 
 
 class Factors(NamedTuple):
@@ -48,13 +49,13 @@ def sign_quantize(scale: str = 'one') -> Compressor:
     w = jnp.asarray(w)
     start = jnp.ones([], w.dtype)
     if scale == 'mean':
-      total = jnp.abs(w).sum(dtype=jnp.float32)
+      total = jnp.abs(wide(w)).sum()
       start = (total / max(1, w.size)).astype(w.dtype)
     return start, w >= 0
 
   def view(scale, signs):
     # So that its gradient is summed in float32.
-    values = Signs(signs, scale.astype(jnp.float32)).decode()
+    values = Signs(signs, wide(scale)).decode()
     return values.astype(scale.dtype)
 
   def encode(scale, signs):

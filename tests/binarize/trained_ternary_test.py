@@ -97,3 +97,14 @@ def test_bad_arguments_are_refused():
     jc.trained_ternary(1.0)
   with pytest.raises(ValueError, match='start is 0'):
     jc.trained_ternary(start=0.0)
+
+
+def test_float64_magnitudes_are_shown_in_all_their_bits():
+  with jax.enable_x64(True):
+    comp = jc.trained_ternary()
+    latent, state = comp.init(jnp.array([0.5, -2.0, 0.0]))
+    moved = latent.value._replace(positive=jnp.array(1 / 3))
+    latent = latent._replace(value=moved)
+    view = comp.view(latent, state)
+    assert view.dtype == 'float64' and view[0] == 1 / 3
+    np.testing.assert_array_equal(view, jc.decode(comp.encode(latent, state)))

@@ -108,3 +108,15 @@ def test_ranks_beyond_the_weight_are_refused():
 def test_a_weight_without_two_axes_is_refused():
   with pytest.raises(ValueError, match='two axes or more'):
     jc.truncated_svd(1).init(jnp.ones(3))
+
+
+@pytest.mark.parametrize('scale', ['one', 'mean'])
+def test_float64_scales_are_shown_in_all_their_bits(scale):
+  with jax.enable_x64(True):
+    comp = jc.sign_quantize(scale)
+    _, state = comp.init(jnp.array([0.5, -2.0]))
+    third = jnp.array(1 / 3)
+    assert third.dtype == 'float64'
+    np.testing.assert_array_equal(
+      comp.view(third, state), jc.decode(comp.encode(third, state))
+    )
