@@ -17,8 +17,8 @@ from jcompress.share.mixture import (
   component_table,
   hyper_priors,
   merge_components,
-  negative_log_prior,
 )
+from jcompress.share.prior import negative_log_prior
 
 
 class SoftShareLatent(NamedTuple):
@@ -53,6 +53,11 @@ def soft_share(
   learning rates of their own by `soft_share_labels`. What is shipped is, for
   each weight, the mean of the component that most likely made it. Weights that
   are zero at `init` stay zero, and the prior leaves them out.
+
+  For arrays of more than 4,096 weights the prior is computed at as many points
+  and read off between them: its gradients are off by at most 2.5 % of their
+  root mean square, and by much less while the components are wide (`prior.py`
+  says when).
 
   Start from trained weights. Weight decay should leave the mixture alone.
 
