@@ -168,7 +168,7 @@ def _parts(prior, length):
   of_value = jnp.sqrt(length * jnp.abs(rise))  # of a line through the values
   few, many = (
     jnp.floor(0.999 * part * _FINE * _shares(need)).astype(jnp.int32)
-    for part, need in ((0.125, of_value), (0.875, of_slope))
+    for part, need in ((0.25, of_value), (0.75, of_slope))
   )
   return 1 + few + many
 
