@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float
 
 from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.wide import wide
 
 
 def ap2(x: Float[Array, '*shape']) -> Float[Array, '*shape']:
@@ -80,13 +81,13 @@ def shift_batch_norm(
     raise ValueError(f'momentum is {momentum}; it must lie in 0 .. 1.')
   if not eps > 0:
     raise ValueError(f'eps is {eps}; it must be positive.')
-  wide = x.astype(jnp.float32)
+  x32 = x.astype(jnp.float32)
   if train:
-    normal, mean, inverse_std = _normalize(wide, eps)
+    normal, mean, inverse_std = _normalize(x32, eps)
     new = jax.lax.stop_gradient(ShiftNormStats(mean, inverse_std))
     stats = jax.tree.map(lambda a, b: a + momentum * (b - a), stats, new)
   else:
-    normal = (wide - stats.mean) * ap2(stats.inverse_std)
+    normal = (x32 - stats.mean) * ap2(stats.inverse_std)
   shift = straight_through(ap2(scale), scale).astype(jnp.float32)
   return (shift * normal + offset).astype(x.dtype), stats
 
@@ -118,8 +119,8 @@ _normalize.defvjp(_normalize_forward, _normalize_backward)
 
 class ShiftAdamaxState(NamedTuple):
   calls: jax.Array  # of update so far, int32
-  mean: optax.Updates  # of the gradients
-  largest: optax.Updates  # of their magnitudes, decaying
+  mean: optax.Updates  # of the gradients, float32
+  largest: optax.Updates  # of their magnitudes, decaying, float32
 
 
 def shift_adamax(
@@ -152,7 +153,8 @@ def shift_adamax(
     raise ValueError(f'eps is {eps}; it must be positive.')
 
   def init(params):
-    zeros = jax.tree.map(jnp.zeros_like, params)
+    # In bfloat16 the decay of the largest magnitude would be 1.
+    zeros = jax.tree.map(lambda x: jnp.zeros_like(wide(x)), params)
     return ShiftAdamaxState(jnp.zeros([], jnp.int32), zeros, zeros)
 
   def update(grads, state, params=None):
@@ -161,17 +163,18 @@ def shift_adamax(
     rate = learning_rate
     if callable(learning_rate):
       rate = learning_rate(state.calls)
-    mean = optax.tree.update_moment(grads, state.mean, b1, 1)
+    mean = jax.tree.map(
+      lambda m, g: b1 * m + (1 - b1) * wide(g), state.mean, grads
+    )
     largest = jax.tree.map(
-      lambda v, g: jnp.maximum(b2 * v, jnp.abs(g)), state.largest, grads
+      lambda v, g: jnp.maximum(b2 * v, jnp.abs(wide(g))), state.largest, grads
     )
     size = ap2(jnp.asarray(rate / (1 - b1**calls), jnp.float32))
 
-    def step(m, v):
-      power = jnp.maximum(ap2(v.astype(jnp.float32)), eps)
-      return (-size * m.astype(jnp.float32) / power).astype(m.dtype)
+    def step(m, v, g):
+      return (-size * m / jnp.maximum(ap2(v), eps)).astype(g.dtype)
 
-    updates = jax.tree.map(step, mean, largest)
+    updates = jax.tree.map(step, mean, largest, grads)
     return updates, ShiftAdamaxState(calls, mean, largest)
 
   return optax.GradientTransformation(init, update)

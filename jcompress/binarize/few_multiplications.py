@@ -104,7 +104,8 @@ def power_of_two(
   """One of the two powers of two around each number, drawn, with its sign.
 
   `sgn(x) 2^e`, where `e` is `floor(log2 |x|)` or one more, such that the mean
-  is `x`; zero stays zero.
+  is `x`; zero stays zero. What would overflow gets the largest power of two of
+  its dtype.
 
   Args:
     key: of the draws.
@@ -124,6 +125,7 @@ def power_of_two(
   # The fraction lies in 1/2 .. 1, and |x| / 2^floor in 1 .. 2.
   exponent = exponent - 1 + happens(key, 2 * fraction - 1)
   exponent = jnp.clip(exponent, low, high)
+  exponent = jnp.minimum(exponent, jnp.finfo(x.dtype).maxexp - 1)
   power = jnp.sign(x) * jnp.ldexp(jnp.float32(1), exponent)
   return jnp.where(x == 0, 0, power).astype(x.dtype)
 

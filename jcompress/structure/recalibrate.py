@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import tree
+from jcompress.numerics.wide import wide
 
 
 def recalibrate(
@@ -64,7 +65,7 @@ def recalibrate(
     if modules is None:
       modules = _modules(jax.eval_shape(apply_fn, variables, batch), named)
       names = [f'{m}{kind}' for m in modules for kind in ('mean', 'var')]
-      zeros = {name: jnp.zeros_like(named[name]) for name in names}
+      zeros = {name: jnp.zeros_like(wide(named[name])) for name in names}
       decays = _decays(update, zeros, batch)
     found = update(zeros, batch)
     size = np.shape(jax.tree.leaves(batch)[0])[0]

@@ -163,3 +163,14 @@ def test_shift_adamax_takes_a_schedule_and_half_precision():
 def test_bad_arguments_are_refused(make, message):
   with pytest.raises(ValueError, match=message):
     make()
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
+def test_moments_of_shift_adamax_decay_in_any_dtype(dtype):
+  tx = shift_adamax()
+  large, small = jnp.asarray([8.0], dtype), jnp.asarray([0.01], dtype)
+  _, state = tx.update(large, tx.init(large))
+  body = lambda _, state: tx.update(small, state)[1]
+  state = jax.lax.fori_loop(0, 5000, body, state)
+  np.testing.assert_allclose(state.largest, 8 * (1 - 2.0**-10) ** 5000, 1e-3)
+  np.testing.assert_allclose(state.mean, 0.01, rtol=3e-3)

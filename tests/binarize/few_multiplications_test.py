@@ -150,3 +150,13 @@ def test_bad_arguments_are_refused():
     jc.few_multiplications(ships='signs')
   with pytest.raises(ValueError, match=r'shape \[3\] has no fan-in'):
     jc.few_multiplications().init(jnp.ones(3))
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
+@pytest.mark.parametrize('high', [None, 200])
+def test_the_largest_numbers_stay_finite(dtype, high):
+  largest = jnp.finfo(dtype).max
+  x = jnp.full(64, largest, dtype) * jnp.asarray([1, -1] * 32, dtype)
+  got = power_of_two(jax.random.key(0), x, high=high)
+  top = 2.0 ** (jnp.finfo(dtype).maxexp - 1)
+  np.testing.assert_array_equal(np.asarray(got, float), [top, -top] * 32)
