@@ -27,7 +27,7 @@ def params(dtype=jnp.float32):
   """A small network whose kernels have some exact zeros."""
   keys = jax.random.split(jax.random.key(0), 2)
   kernel = lambda key, shape: jnp.where(
-    jnp.arange(shape[1]) % 3 == 1, 0, jax.random.normal(key, shape)
+    jnp.arange(shape[1]) % 3 == 1, 0, jax.random.normal(key, shape, jnp.float32)
   ).astype(dtype)
   return {
     'fc0': {'kernel': kernel(keys[0], (8, 6)), 'bias': jnp.zeros(6, dtype)},
@@ -46,7 +46,9 @@ def checkerboard(like):
 
 def rising(like):
   """An importance that grows from weight to weight."""
-  return jax.tree.map(lambda w: 1.0 + jnp.arange(w.size).reshape(w.shape), like)
+  return jax.tree.map(
+    lambda w: 1 + jnp.arange(w.size, dtype=jnp.float32).reshape(w.shape), like
+  )
 
 
 def each_alone(params, x):
@@ -58,7 +60,7 @@ def table(like):
   """Makers of every compressor, for params of the form of `like`."""
   mask = checkerboard(like)
   cubic = jc.schedules.cubic_sparsity(0.7, begin=0, end=4)
-  probes = jax.random.normal(jax.random.key(1), (16, 8))
+  probes = jax.random.normal(jax.random.key(1), (16, 8), jnp.float32)
   return {
     'identity': lambda: Entry(
       jc.identity(), 'the dense baseline moves every weight'

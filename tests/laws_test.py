@@ -359,3 +359,13 @@ def test_15_nan_and_inf_name_the_leaf(name, bad):
   latent = jax.tree.map(lambda x: jnp.full_like(x, bad), latent)
   with pytest.raises(ValueError, match='fc0/.* at encode'):
     comp.encode(latent, state)
+
+
+@every
+def test_20_moments_are_float32_whatever_the_params_are(name):
+  """What a state holds in half precision are values of weights."""
+  held = ('kernel', 'centers', 'value')
+  _, state, _ = trained(name, jnp.bfloat16).carries[0]
+  for path, x in jax.tree_util.tree_leaves_with_path(state):
+    if jnp.issubdtype(x.dtype, jnp.floating) and x.dtype != jnp.float32:
+      assert jax.tree_util.keystr(path[-1:], simple=True) in held, path

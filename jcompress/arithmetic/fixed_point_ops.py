@@ -51,8 +51,8 @@ def fixed_point_round(
   if key is None:
     up = rest > 0.5
   else:
-    up = jax.random.uniform(key, x.shape) < rest
-  value = (below + up) * 2.0**-fraction_bits
+    up = jax.random.uniform(key, x.shape, jnp.float32) < rest
+  value = (below + up.astype(jnp.float32)) * 2.0**-fraction_bits
   value = jnp.where(jnp.isfinite(x), value, jnp.nan).astype(x.dtype)
   inside = multiples == scaled
   return straight_through(value, jnp.where(inside, x, jnp.zeros_like(x)))

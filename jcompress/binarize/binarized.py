@@ -28,7 +28,7 @@ def ap2(x: Float[Array, '*shape']) -> Float[Array, '*shape']:
   """
   # The fraction lies in 1/2 .. 1: a logarithm would miss powers of two.
   fraction, exponent = jnp.frexp(jnp.abs(x).astype(jnp.float32))
-  exponent = exponent - (fraction < 0.5**0.5)
+  exponent = exponent - (fraction < 0.5**0.5).astype(jnp.int32)
   exponent = jnp.minimum(exponent, jnp.finfo(x.dtype).maxexp - 1)
   power = jnp.where(x == 0, 0.0, jnp.ldexp(jnp.float32(1), exponent))
   return jnp.where(x < 0, -power, power).astype(x.dtype)

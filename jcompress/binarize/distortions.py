@@ -171,7 +171,7 @@ def added_noise(deviation: float) -> Distortion:
   if not deviation >= 0:
     raise ValueError(f'deviation is {deviation}; it must not be negative.')
   return Distortion(
-    lambda key, x: x + deviation * jax.random.normal(key, x.shape)
+    lambda key, x: x + deviation * jax.random.normal(key, x.shape, x.dtype)
   )
 
 
@@ -185,9 +185,7 @@ def multiplied_noise(width: float) -> Distortion:
     raise ValueError(f'width is {width}; it must lie in 0 .. 1.')
 
   def apply(key, x):
-    return x * jax.random.uniform(
-      key, x.shape, minval=1 - width, maxval=1 + width
-    )
+    return x * jax.random.uniform(key, x.shape, x.dtype, 1 - width, 1 + width)
 
   return Distortion(apply)
 
@@ -214,9 +212,7 @@ def stochastic_projection(gamma: float = 0.5) -> Distortion:
 
   def apply(key, x):
     of_sign, of_size = jax.random.split(key)
-    factor = jax.random.uniform(
-      of_size, x.shape, minval=gamma, maxval=1 / gamma
-    )
+    factor = jax.random.uniform(of_size, x.shape, x.dtype, gamma, 1 / gamma)
     # Of |x|: times x itself, the sign would be drawn on top of the old one.
     size = jnp.abs(x) * factor
     return jnp.where(happens(of_sign, hard_sigmoid(x)), size, -size)

@@ -65,9 +65,9 @@ def few_multiplications(
     bound, key = _bound(w), draw_key(state.key)
     x = w.astype(jnp.float32) / bound
     if is_ternary:
-      drawn = jnp.sign(x) * happens(key, jnp.abs(x))
+      drawn = jnp.where(happens(key, jnp.abs(x)), jnp.sign(x), 0)
     else:
-      drawn = jnp.where(happens(key, hard_sigmoid(x)), 1, -1)
+      drawn = jnp.where(happens(key, hard_sigmoid(x)), 1.0, -1.0)
     value = apply_mask((bound * drawn).astype(w.dtype), state.live)
     return straight_through(value, apply_mask(w, state.live))
 
@@ -123,7 +123,8 @@ def power_of_two(
   """
   fraction, exponent = jnp.frexp(jnp.abs(x).astype(jnp.float32))
   # The fraction lies in 1/2 .. 1, and |x| / 2^floor in 1 .. 2.
-  exponent = exponent - 1 + happens(key, 2 * fraction - 1)
+  up = happens(key, 2 * fraction - 1)
+  exponent = exponent - 1 + up.astype(jnp.int32)
   exponent = jnp.clip(exponent, low, high)
   exponent = jnp.minimum(exponent, jnp.finfo(x.dtype).maxexp - 1)
   power = jnp.sign(x) * jnp.ldexp(jnp.float32(1), exponent)

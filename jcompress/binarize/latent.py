@@ -66,7 +66,8 @@ def happens(
   key: jax.Array, probability: Float[Array, '*shape']
 ) -> Bool[Array, '*shape']:
   """Booleans that are true with the given probabilities."""
-  return jax.random.uniform(key, probability.shape) < probability
+  draws = jax.random.uniform(key, probability.shape, probability.dtype)
+  return draws < probability
 
 
 def draw_key(key: jax.Array) -> jax.Array:

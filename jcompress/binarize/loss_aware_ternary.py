@@ -129,7 +129,8 @@ def loss_aware_levels(
   else:
     positive = [2.0 ** (k + 1 - count) for k in range(count)]
     nearest = lambda x: nearest_power(x, count)
-    index = lambda b: jnp.sign(b) * (jnp.frexp(b)[1] + count - 1) + count
+    place = lambda b: (jnp.frexp(b)[1] + count - 1).astype(b.dtype)
+    index = lambda b: jnp.sign(b) * place(b) + count
   levels = (*(-v for v in reversed(positive)), 0.0, *positive)
 
   def solve(w, d, codes):
@@ -165,7 +166,9 @@ def nearest_power(
   """
   # From 3/4 of a power on, that power is nearer than its half.
   fraction, exponent = jnp.frexp(jnp.abs(x))
-  exponent = jnp.clip(exponent - (fraction < 0.75), 1 - count, 0)
+  exponent = jnp.clip(
+    exponent - (fraction < 0.75).astype(jnp.int32), 1 - count, 0
+  )
   power = jnp.sign(x) * jnp.ldexp(jnp.float32(1), exponent)
   return jnp.where(jnp.abs(x) > 0.5**count, power, 0)
 

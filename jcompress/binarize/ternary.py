@@ -48,11 +48,12 @@ def ternary_weight(
   def quantize(w, state):
     """Codes and their scale, both in float32."""
     w = apply_mask(w, state.live).astype(jnp.float32)
-    mean = lambda x, m: (
-      jnp.sum(x, axes, keepdims=True, where=m)
-      / jnp.maximum(jnp.sum(m, axes, keepdims=True, dtype=jnp.int32), 1)
-    )
     size, axes = jnp.abs(w), filter_axes(scope, w.ndim)
+
+    def mean(x, m):
+      count = jnp.sum(m, axes, keepdims=True, dtype=jnp.float32)
+      return jnp.sum(x / jnp.maximum(count, 1), axes, keepdims=True, where=m)
+
     above = size > factor * mean(size, state.live)
     return jnp.where(above, jnp.sign(w), 0), mean(size, above)
 

@@ -61,9 +61,8 @@ def trained_ternary(
     def magnitude(mine):
       if start is not None:
         return jnp.asarray(start, w.dtype)
-      size = jnp.sum(jnp.abs(wide(w)), where=mine)
-      count = jnp.sum(mine, dtype=jnp.int32)
-      return (size / jnp.maximum(count, 1)).astype(w.dtype)
+      count = jnp.maximum(jnp.sum(mine, dtype=jnp.float32), 1)
+      return jnp.sum(jnp.abs(wide(w)) / count, where=mine).astype(w.dtype)
 
     latent = TernaryLatent(w, magnitude(sign > 0), magnitude(sign < 0))
     return latent, TrainedTernaryState(w != 0)
@@ -81,7 +80,11 @@ def trained_ternary(
     w, positive, negative = map(wide, latent)
     slope = jnp.where(codes == 2, positive, jnp.where(codes == 0, negative, 1))
     slope = jax.lax.stop_gradient(jnp.where(state.live, slope, 0))
-    carrier = slope * w + positive * (codes == 2) - negative * (codes == 0)
+    # Of value zero: the product of two large numbers would overflow.
+    moves = lambda x: x - jax.lax.stop_gradient(x)
+    carrier = slope * moves(w)
+    carrier += jnp.where(codes == 2, moves(positive), 0)
+    carrier -= jnp.where(codes == 0, moves(negative), 0)
     return straight_through(value, carrier).astype(latent.weight.dtype)
 
   def update(latent, state, grad):

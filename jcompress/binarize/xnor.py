@@ -16,6 +16,7 @@ from jcompress.binarize.latent import (
 )
 from jcompress.encoded import Signs
 from jcompress.numerics.prox import binary
+from jcompress.numerics.wide import mean_size
 
 _GRADIENTS = ('exact', 'printed', 'identity')
 
@@ -87,11 +88,11 @@ def _scaled_sign_backward(axes, gradient, w, grad):
     return (grad,)
   wide, g = w.astype(jnp.float32), grad.astype(jnp.float32)
   count = max(1, w.size) / max(1, _kept_size(w.shape, axes))
-  scale = jnp.sum(jnp.abs(wide), axes, keepdims=True) / count
-  through = g * scale * (jnp.abs(wide) <= 1)
+  scale = mean_size(wide, axes)
+  through = jnp.where(jnp.abs(wide) <= 1, g * scale, 0)
   if gradient == 'printed':
     return ((g / count + through).astype(w.dtype),)
-  sign = jnp.where(w >= 0, 1, -1)
+  sign = jnp.where(w >= 0, 1.0, -1.0).astype(jnp.float32)
   along = jnp.sum(g * sign, axes, keepdims=True) / count
   return ((through + sign * along).astype(w.dtype),)
 

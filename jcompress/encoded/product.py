@@ -68,7 +68,8 @@ class Product(Encoded):
     if not codes.size:
       return jnp.zeros(self.shape, centers.dtype)
     rows = centers.astype(jnp.float32).reshape(stages, blocks * k, length)
-    places = codes.astype(jnp.int32) + k * jnp.arange(blocks, dtype=jnp.int32)
+    block = jax.lax.broadcasted_iota(jnp.int32, codes.shape, codes.ndim - 1)
+    places = codes.astype(jnp.int32) + k * block
     total = _look_up(rows[0], places[0])
     for t in range(1, stages):
       total = total + _look_up(rows[t], places[t])

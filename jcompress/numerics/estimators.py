@@ -42,7 +42,7 @@ def stochastic_sign(
   References:
     Hubara et al., Binarized Neural Networks, 2016, arXiv 1602.02830.
   """
-  up = jax.random.uniform(key, x.shape) < hard_sigmoid(x)
+  up = jax.random.uniform(key, x.shape, jnp.float32) < hard_sigmoid(x)
   return straight_through(_sign(x, up), _within_one(x))
 
 

@@ -4,13 +4,14 @@ Each minimizes `sum d (w - a b)^2` over a scale `a >= 0` and codes `b`, with
 weights `d >= 0`, in float32. Reductions alone: no sort runs in a step.
 """
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jcompress.numerics.wide import mean_size, to_unit
 
 
 class Scaled(NamedTuple):
@@ -43,14 +44,13 @@ def binary(
     Hou et al., Loss-aware Binarization of Deep Networks, 2017,
     arXiv 1611.01600.
   """
-  size = jnp.abs(w.astype(jnp.float32))
   axes = tuple(range(w.ndim)) if axes is None else axes
-  if d is None:
-    total = jnp.sum(size, axes, keepdims=True)
-    scale = total / max(1, math.prod(w.shape[i] for i in axes))
-  else:
-    d = d.astype(jnp.float32)
-    scale = _ratio(
+  scale = mean_size(w.astype(jnp.float32), axes)
+  if d is not None:
+    d = _weights(w, d)
+    # In units of the mean, so that no sum overflows or is lost.
+    size = jnp.abs(w.astype(jnp.float32)) / jnp.where(scale > 0, scale, 1)
+    scale *= _ratio(
       jnp.sum(d * size, axes, keepdims=True), jnp.sum(d, axes, keepdims=True)
     )
   return Scaled(scale, jnp.where(w >= 0, 1.0, -1.0))
@@ -78,8 +78,10 @@ def ternary(
     Hou & Kwok, Loss-aware Weight Quantization of Deep Networks, 2018,
     arXiv 1802.08635; they sort the magnitudes and try each prefix.
   """
-  scale = _ternary_scale(jnp.abs(w.astype(jnp.float32)), _weights(w, d))
-  return Scaled(scale.reshape((1,) * w.ndim), _ternary_codes(w, scale))
+  w, exponent = to_unit(w.astype(jnp.float32))
+  scale = _ternary_scale(jnp.abs(w), _weights(w, d))
+  codes = _ternary_codes(w, scale)
+  return Scaled(jnp.ldexp(scale, exponent).reshape((1,) * w.ndim), codes)
 
 
 def ternary_two_scales(
@@ -114,13 +116,15 @@ def alternate(
     round_codes: the nearest codes of an array.
     codes: to start from, such as those of the step before.
     steps: how often at most.
-    tolerance: stops where the scale moves by less.
+    tolerance: stops where the scale moves by less; the largest weight is
+      between a half and one.
 
   References:
     Hou & Kwok, Loss-aware Weight Quantization of Deep Networks, 2018,
     arXiv 1802.08635.
   """
-  wide, d = w.astype(jnp.float32), _weights(w, d)
+  wide, exponent = to_unit(w.astype(jnp.float32))
+  d = _weights(w, d)
 
   def fit(b):
     scale = _ratio(jnp.sum(d * b * wide), jnp.sum(d * b * b))
@@ -145,7 +149,7 @@ def alternate(
     codes + jnp.zeros_like(wide),
   )
   _, _, scale, codes = jax.lax.while_loop(is_open, body, start)
-  return Scaled(scale.reshape((1,) * w.ndim), codes)
+  return Scaled(jnp.ldexp(scale, exponent).reshape((1,) * w.ndim), codes)
 
 
 def _weights(w, d):

@@ -1,12 +1,41 @@
-"""Arithmetic in at least float32, whatever the dtype of the weights."""
+"""Arithmetic in at least float32, and sums of numbers of any magnitude."""
 
+import math
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 
-def wide(
-  x: Float[Array | np.ndarray | np.generic, '*shape'],
-) -> Float[Array | np.ndarray | np.generic, '*shape']:
+def wide(x: Float[Array | np.ndarray | np.generic, '*shape']) -> Any:
   """The same numbers in float32, or in float64 if they are that already."""
-  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  # Not by promote_types, which strict promotion forbids.
+  return x.astype(jnp.float64 if x.dtype == jnp.float64 else jnp.float32)
+
+
+def mean_size(
+  w: Float[Array, '*shape'], axes: tuple[int, ...] | None = None
+) -> Float[Array, '...']:
+  """`mean |w|` over some axes, which stay; 0 of none.
+
+  Divides before it adds: the sum of large weights would overflow.
+  """
+  axes = tuple(range(w.ndim)) if axes is None else axes
+  count = max(1, math.prod(w.shape[i] for i in axes))
+  return jnp.sum(jnp.abs(wide(w)) / count, axes, keepdims=True)
+
+
+def to_unit(
+  w: Float[Array, '*shape'],
+) -> tuple[Float[Array, '*shape'], jax.Array]:
+  """Weights times the power of two that brings the largest to `1/2 .. 1`.
+
+  Returns:
+    The product, exact but for what is a 2^126th of the largest, in at least
+    float32, and the exponent by which `ldexp` takes it back.
+  """
+  w = wide(w)
+  _, exponent = jnp.frexp(jnp.max(jnp.abs(w), initial=0))
+  return jnp.ldexp(w, -exponent), exponent

@@ -92,8 +92,12 @@ def decay_bias(
   """
   w = w.astype(jnp.float32)
   if bias in ('rumelhart', 'quadratic'):
-    square = jnp.square(w)
-    return jnp.sum(square / (1 + square) if bias == 'rumelhart' else square)
+    if bias == 'quadratic':
+      return jnp.sum(jnp.square(w))
+    is_large = jnp.abs(w) > 1  # where the square might be no float32
+    small = jnp.square(jnp.where(is_large, 0, w))
+    large = jnp.square(1 / jnp.where(is_large, w, 1))
+    return jnp.sum(jnp.where(is_large, 1 / (1 + large), small / (1 + small)))
   unit = jnp.sum(jnp.abs(w), axis=tuple(range(w.ndim - 1)))  # eq. 11
   if bias == 'hyperbolic':
     return jnp.sum(unit / (1 + shape * unit))

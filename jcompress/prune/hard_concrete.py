@@ -118,7 +118,7 @@ def hard_concrete(
     weights, shared = state.live, _shared(state.live, axis)
     if shared:
       weights = jnp.sum(weights, shared, jnp.float32, keepdims=True)
-    return strength * jnp.sum(weights * open_gates)
+    return strength * jnp.sum(weights.astype(jnp.float32) * open_gates)
 
   def update(latent, state, grad):
     del grad

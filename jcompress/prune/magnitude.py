@@ -130,11 +130,11 @@ def require_every(every: int) -> None:
 def largest_pruned(size, mask):
   """The largest pruned size: about the threshold of the last refresh."""
   pruned = jax.tree.map(
-    lambda x, m: jnp.max(x, where=~m, initial=0), size, mask
+    lambda x, m: jnp.max(x, where=~m, initial=0).astype(jnp.float32),
+    size,
+    mask,
   )
-  return functools.reduce(
-    jnp.maximum, jax.tree.leaves(pruned), jnp.float32(0)
-  ).astype(jnp.float32)
+  return functools.reduce(jnp.maximum, jax.tree.leaves(pruned), jnp.float32(0))
 
 
 def _above(weights, quality):

@@ -100,10 +100,14 @@ def _mask(w, n, m, axis):
   size = jnp.pad(size, padding, constant_values=-1)
   size = size.reshape(*shape[:axis], groups, m, *shape[axis + 1 :])
   entry = lambda i: jax.lax.slice_in_dim(size, i, i + 1, axis=axis + 1)
-  place = jnp.arange(m).reshape(m, *[1] * (w.ndim - axis - 1))
+  place = jnp.arange(m, dtype=jnp.int32)
+  place = jnp.expand_dims(
+    place, (*range(axis + 1), *range(axis + 2, size.ndim))
+  )
   # A rank by counting: sorts are slow on CPU.
   rank = sum(
-    (entry(i) > size) | ((entry(i) == size) & (i < place)) for i in range(m)
+    ((entry(i) > size) | ((entry(i) == size) & (i < place))).astype(jnp.int32)
+    for i in range(m)
   )
   mask = (rank < n).reshape(*shape[:axis], groups * m, *shape[axis + 1 :])
   mask = jax.lax.slice_in_dim(mask, 0, length, axis=axis)

@@ -80,5 +80,6 @@ def leaf_keys(key: jax.Array, params: Any) -> Any:
 @functools.partial(jax.jit, static_argnums=3)
 def _draw(w, key, count, zeros_grow):
   live = jnp.ones_like(w, bool) if zeros_grow else w != 0
-  rank = (w != 0) + jax.random.uniform(key, w.shape)
+  draws = jax.random.uniform(key, w.shape, jnp.float32)
+  rank = (w != 0).astype(jnp.float32) + draws
   return largest_among(rank, live, count), live

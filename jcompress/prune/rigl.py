@@ -88,7 +88,7 @@ def rigl(
 
   def exchange(w, grad, mask, live, share):
     active = jnp.sum(mask, dtype=jnp.int32)
-    moved = jnp.round(share * active).astype(jnp.int32)
+    moved = jnp.round(share * active.astype(jnp.float32)).astype(jnp.int32)
     kept = largest_among(jnp.abs(w), mask, active - moved)
     return kept | largest_among(jnp.abs(grad), live & ~kept, moved)
 
@@ -108,7 +108,7 @@ def rigl(
 
   def update(w, state, grads):
     w = apply_mask(w, state.mask)
-    part = share(state.calls)
+    part = share(state.calls.astype(jnp.float32))
     mask = jax.lax.cond(
       exchanges(state),
       lambda: jax.tree.map(

@@ -72,13 +72,15 @@ def sparse_evolution(
   count = lambda m: jnp.sum(m, dtype=jnp.int32)
 
   def stronger(w, side):
-    gone = jnp.round(fraction * count(side)).astype(jnp.int32)
-    return largest_among(jnp.abs(w), side, count(side) - gone)
+    gone = jnp.round(fraction * count(side).astype(jnp.float32))
+    return largest_among(jnp.abs(w), side, count(side) - gone.astype(jnp.int32))
 
   def rewire(w, key, mask, live):
     kept = stronger(w, mask & (w > 0)) | stronger(w, mask & (w < 0))
     drawn = largest_among(
-      jax.random.uniform(key, w.shape), live & ~kept, count(mask) - count(kept)
+      jax.random.uniform(key, w.shape, jnp.float32),
+      live & ~kept,
+      count(mask) - count(kept),
     )
     return apply_mask(w, kept), kept | drawn
 

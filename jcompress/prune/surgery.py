@@ -94,7 +94,9 @@ def dynamic_surgery(
       return kept & state.live  # eq. 3
 
     p = probability(state.calls) if callable(probability) else probability
-    now = (state.calls % every == 0) & (jax.random.uniform(coin) < p)
+    now = (state.calls % every == 0) & (
+      jax.random.uniform(coin, dtype=jnp.float32) < p
+    )
     mask = jax.lax.cond(now, operate, lambda: state.mask)
     return w, SurgeryState(state.calls + 1, key, state.live, mask)
 

@@ -102,12 +102,13 @@ def _kth_largest_code(codes, k, guess):
 
   def body(s):
     width = s.high - s.low
-    share = (s.above_low - k + 0.5) / (s.above_low - s.above_high)
+    excess = (s.above_low - k).astype(jnp.float32) + 0.5
+    share = excess / (s.above_low - s.above_high).astype(jnp.float32)
     bisects = (s.step % 3 == 2) | (s.step > 12)
     step = jnp.select(
       [s.step == 0, bisects, s.high == top, s.low == 0],
       [guess, width // 2, s.gap, width - s.gap],
-      (share * width).astype(jnp.int32),
+      (share * width.astype(jnp.float32)).astype(jnp.int32),
     )
     middle = s.low + jnp.clip(step, 1, width - 1)
     above = count(middle)

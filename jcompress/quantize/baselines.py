@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jcompress import tree
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import LowRank, Signs
-from jcompress.numerics.wide import wide
+from jcompress.numerics.wide import mean_size, to_unit, wide
 
 
 class Factors(NamedTuple):
@@ -49,8 +49,7 @@ def sign_quantize(scale: str = 'one') -> Compressor:
     w = jnp.asarray(w)
     start = jnp.ones([], w.dtype)
     if scale == 'mean':
-      total = jnp.abs(wide(w)).sum()
-      start = (total / max(1, w.size)).astype(w.dtype)
+      start = mean_size(w).reshape(()).astype(w.dtype)
     return start, w >= 0
 
   def view(scale, signs):
@@ -103,13 +102,17 @@ def truncated_svd(rank: int) -> Compressor:
         f'allows 1 .. {min(m, n)}.'
       )
     w = tree.replicated(jnp.asarray(w))
-    matrix = w.reshape(m, n).astype(jnp.float32)
+    matrix, exponent = to_unit(w.reshape(m, n))
     if w.size:
       u, s, v = jnp.linalg.svd(matrix, full_matrices=False)
       root = jnp.sqrt(s[:rank])
-      left, right = u[:, :rank] * root, root[:, None] * v[:rank]
+      # Half of the exponent to each factor, and what is left over to one.
+      root = jnp.ldexp(root, exponent // 2)
+      left, right = u[:, :rank] * root[None], root[:, None] * v[:rank]
+      right = jnp.ldexp(right, exponent % 2)
     else:
-      left, right = jnp.zeros((m, rank)), jnp.zeros((rank, n))
+      left = jnp.zeros((m, rank), jnp.float32)
+      right = jnp.zeros((rank, n), jnp.float32)
     left = left.reshape(*w.shape[:-1], rank)
     return Factors(left.astype(w.dtype), right.astype(w.dtype)), ()
 

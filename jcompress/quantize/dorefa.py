@@ -49,8 +49,8 @@ def dorefa_weights(bits: int) -> Compressor:
     """Odd codes (zero for zeros), their scale, and what has the gradient."""
     w = w.astype(jnp.float32)
     if bits == 1:
-      size = jnp.sum(jnp.where(live, jnp.abs(w), 0))
-      scale = size / jnp.maximum(jnp.sum(live, dtype=jnp.int32), 1)
+      count = jnp.maximum(jnp.sum(live, dtype=jnp.float32), 1)
+      scale = jnp.sum(jnp.where(live, jnp.abs(w), 0) / count)
       codes, carrier = sign(w), w
     else:
       t = jnp.tanh(w)
@@ -141,11 +141,11 @@ def dorefa_gradient(
     g = grad.astype(jnp.float32)
     axes = tuple(range(1, g.ndim))
     largest = jnp.max(jnp.abs(g), axes, keepdims=True, initial=0)
-    ratio = g / (2 * jnp.where(largest > 0, largest, 1)) + 0.5
-    noise = jax.random.uniform(key, g.shape, minval=-0.5, maxval=0.5)
+    ratio = g / jnp.where(largest > 0, largest, 1) / 2 + 0.5
+    noise = jax.random.uniform(key, g.shape, g.dtype, -0.5, 0.5)
     # The noise may lead out of the levels, though it may not lead to another.
     codes = jnp.round(jnp.clip(ratio * levels + noise, 0, levels))
-    rounded = 2 * largest * (codes / levels - 0.5)
+    rounded = largest * (2 * codes / levels - 1)
     return rounded.astype(grad.dtype), None
 
   op.defvjp(forward, backward)

@@ -76,11 +76,12 @@ def correct(
     right = exact.einsum('gaok,gaco->kc', members, wanted) + hold * old
     if offsets == 1:  # no output has two codewords of one block
       left = exact.einsum('gaok,gacad->kcd', members, hm)
-      left += hold * jnp.eye(length)
+      left += hold * jnp.eye(length, dtype=jnp.float32)[None]
       return jnp.linalg.solve(left, right[..., None])[..., 0]
     pairs = exact.einsum('gaok,gbol->gkalb', members, members)
     left = exact.einsum('gkalb,gacbd->kcld', pairs, hm)
-    left = left.reshape(k * length, -1) + hold * jnp.eye(k * length)
+    left = left.reshape(k * length, -1)
+    left += hold * jnp.eye(k * length, dtype=jnp.float32)
     return jnp.linalg.solve(left, right.ravel()).reshape(k, length)
 
   def search(block, hm, wanted, code):

@@ -69,7 +69,7 @@ def incremental_quantize(
     rank = jnp.where(live, jnp.maximum(size, jnp.finfo(jnp.float32).tiny), 0)
     rank = jnp.where(frozen, jnp.inf, rank)
     total = jnp.sum(live, dtype=jnp.int32)
-    part = jnp.round(share * total).astype(jnp.int32)
+    part = jnp.round(share * total.astype(jnp.float32)).astype(jnp.int32)
     count = jnp.where(share < 1, part, total)  # float32 counts to 2^24
     now = largest_mask(rank, count) & live & ~frozen
     level = nearest_power(w, lowest(top, w.dtype), top)
@@ -79,7 +79,7 @@ def incremental_quantize(
     live = w != 0
     largest = jnp.max(jnp.abs(w.astype(jnp.float32)), initial=0)
     mantissa, exponent = jnp.frexp(largest)
-    top = exponent - (mantissa < 0.75)  # eq. 2
+    top = exponent - (mantissa < 0.75).astype(jnp.int32)  # eq. 2
     top = jnp.minimum(top, jnp.finfo(w.dtype).maxexp - 1)
     none, zeros = jnp.zeros_like(live), jnp.zeros_like(w)
     frozen, value = freeze(w, live, none, zeros, top, shares[0])
@@ -110,7 +110,7 @@ def incremental_quantize(
     level = nearest_power(view(w, state), low, state.top)
     _, exponent = jnp.frexp(level.astype(jnp.float32))
     codes = exponent - low + jnp.where(level < 0, sizes, 0)
-    powers = jnp.minimum(low + jnp.arange(sizes), state.top)
+    powers = jnp.minimum(low + jnp.arange(sizes, dtype=jnp.int32), state.top)
     powers = _power(powers).astype(w.dtype)
     centers = jnp.concatenate([jnp.zeros(1, w.dtype), powers, -powers])
     return Codebook(centers, jnp.where(level == 0, 0, codes).astype(jnp.uint8))
@@ -132,7 +132,7 @@ def nearest_power(w: jax.Array, low: jax.Array, top: jax.Array) -> jax.Array:
   x = w.astype(jnp.float32)
   # Not floor(log2(x)), which float32 gets wrong for some powers of two.
   mantissa, exponent = jnp.frexp(jnp.abs(x))
-  nearest = jnp.clip(exponent - (mantissa < 0.75), low, top)
+  nearest = jnp.clip(exponent - (mantissa < 0.75).astype(jnp.int32), low, top)
   size = jnp.where((exponent >= low) & (x != 0), _power(nearest), 0)
   return jnp.where(x < 0, -size, size).astype(w.dtype)
 

@@ -12,7 +12,7 @@ References:
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 MAX_K = 65536
 _MAX_EDGES = 2**14
@@ -27,9 +27,11 @@ class Line(NamedTuple):
   Attributes:
     values: the weights.
     share: their importances, added up over equal weights.
-    centre: their mean; sums are of `x = values - centre`.
-    sums: of `share`, `share * x` and `share * x^2` before each `_BLOCK`-th
-      weight: fresh memory costs more than the few additions that they save.
+    centre: the one in the middle; sums are of `x = values - centre`.
+    sums: of `share`, `share * x` and `share * x^2` from the centre up to each
+      `_BLOCK`-th weight from there, negative on its left: so no sum over
+      weights near it has lost its digits to one far away. (For every weight,
+      fresh memory would cost more than the few additions that it saves.)
   """
 
   values: Float32[np.ndarray, ' m']
@@ -37,16 +39,22 @@ class Line(NamedTuple):
   centre: np.float64
   sums: Float[np.ndarray, '3 blocks']
 
-  def sums_before(
+  def sums_to(
     self, edges: Int[np.ndarray, ' edges']
   ) -> Float[np.ndarray, '3 edges']:
-    block, rest = np.divmod(edges, _BLOCK)
-    inside = np.arange(_BLOCK) < rest[:, None]
-    index = block[:, None] * _BLOCK + np.arange(_BLOCK)
-    index = np.minimum(index, self.values.size - 1)
-    share, x = self.share[index] * inside, self.values[index] - self.centre
-    powers = share, share * x, share * x * x
-    return self.sums[:, block] + np.stack([p.sum(1) for p in powers])
+    """The sums over the weights from the centre up to each edge."""
+    size = self.values.size
+    first, middle = _blocks(size)
+    block, rest = np.divmod(edges - first, _BLOCK)
+    on_left = block < middle
+    # Of the block of an edge the part that lies towards the centre.
+    part = (np.arange(_BLOCK) < rest[:, None]) ^ on_left[:, None]
+    index = first + block[:, None] * _BLOCK + np.arange(_BLOCK)
+    part &= (index >= 0) & (index < size)
+    index = np.clip(index, 0, size - 1)
+    share, x = self.share[index] * part, self.values[index] - self.centre
+    powers = np.stack([p.sum(1) for p in (share, share * x, share * x * x)])
+    return self.sums[:, block + on_left] + np.where(on_left, -powers, powers)
 
   def count_up_to(
     self, x: Float[np.ndarray, ' points']
@@ -75,15 +83,27 @@ def make_line(
   if np.count_nonzero(changes) < MAX_K:
     first = np.append(0, np.flatnonzero(changes) + 1)
     values, share = values[first], np.add.reduceat(share, first)
-  centre = values.mean(dtype=np.float64)
-  sums = np.zeros((3, -(-values.size // _BLOCK) + 1))
-  for i in range(0, values.size, CHUNK):
-    x, h = values[i : i + CHUNK] - centre, share[i : i + CHUNK]
-    starts = np.arange(0, x.size, _BLOCK)
-    blocks = slice(1 + i // _BLOCK, 1 + i // _BLOCK + starts.size)
+  centre = values[values.size // 2].astype(np.float64)
+  first, middle = _blocks(values.size)
+  sums = np.zeros((3, -(-(values.size - first) // _BLOCK) + 1))
+  for i in range(first, values.size, CHUNK):
+    chunk = slice(max(i, 0), i + CHUNK)
+    x, h = values[chunk] - centre, share[chunk]
+    starts = np.maximum(np.arange(i, chunk.start + x.size, _BLOCK), 0)
+    starts -= chunk.start
+    block = 1 + (i - first) // _BLOCK
+    blocks = slice(block, block + starts.size)
     for row, power in zip(sums, (h, h * x, h * x * x), strict=True):
       row[blocks] = np.add.reduceat(power, starts)
-  return Line(values, share, centre, np.cumsum(sums, axis=1))
+  left = -np.cumsum(sums[:, middle:0:-1], axis=1)[:, ::-1]
+  right = np.cumsum(sums[:, middle + 1 :], axis=1)
+  return Line(values, share, centre, np.hstack([left, np.zeros((3, 1)), right]))
+
+
+def _blocks(size):
+  """Where the first block starts, not after zero, and which starts amid."""
+  middle = -(-(size // 2) // _BLOCK)
+  return size // 2 - middle * _BLOCK, middle
 
 
 def best_cuts(line: Line, k: int) -> Int[np.ndarray, ' cuts']:
@@ -100,7 +120,8 @@ def best_cuts(line: Line, k: int) -> Int[np.ndarray, ' cuts']:
     edges = _spaced_edges(line, min(most, max(_MAX_EDGES // 8, 32 * k)))
   else:
     return _spaced_edges(line, k)[1:-1]
-  return edges[interval_programme(k, *line.sums_before(edges))]
+  alone = np.append(np.diff(edges) == 1, False)
+  return edges[interval_programme(k, alone, *line.sums_to(edges))]
 
 
 def _spaced_edges(line: Line, bins: int):
@@ -111,7 +132,7 @@ def _spaced_edges(line: Line, bins: int):
   """
   size = line.values.size
   ranks = np.linspace(0, size - 1, min(size, 8 * bins)).astype(int)
-  mass = np.diff(line.sums_before(ranks)[0])
+  mass = np.diff(line.sums_to(ranks)[0])
   width = np.diff(line.values[ranks].astype(np.float64))
   wanted = np.cbrt(mass * np.square(width))
   for _ in range(100):
@@ -128,25 +149,35 @@ def _spaced_edges(line: Line, bins: int):
 
 def interval_programme(
   k: int,
+  alone: Bool[np.ndarray, ' edges'],
   mass: Float[np.ndarray, ' edges'],
   moment: Float[np.ndarray, ' edges'],
   energy: Float[np.ndarray, ' edges'],
 ) -> Int[np.ndarray, ' cuts']:
-  """Best cuts, from the sums before each edge, in `O(k m log m)`.
+  """Best cuts, from the sums up to each edge, in `O(k m log m)`.
+
+  What lies between an edge that is `alone` and the next is one weight, of
+  distortion zero: the sums around one that is far away cannot say so.
 
   `D_q[i] = min_j D_{q-1}[j] + cost(j, i)`, where the best `j` never falls as
   `i` or `q` grows. So the rows of a layer `q` are solved coarse to fine, all
   rows of a level at once, each between the answers of its neighbours.
   """
   width = mass.size - k
-  safe = lambda x: np.maximum(x, np.finfo(np.float64).tiny)
-  ends = slice(1, width + 1)
-  best = energy[ends] - np.square(moment[ends]) / safe(mass[ends])
+
+  def cost(begin, end):
+    weight = np.maximum(mass[end] - mass[begin], np.finfo(np.float64).tiny)
+    square = np.square(moment[end] - moment[begin])
+    value = np.maximum(energy[end] - energy[begin] - square / weight, 0)
+    value[alone[begin] & (end - begin == 1)] = 0
+    return value
+
+  first = np.arange(1, width + 1)
+  best = cost(np.zeros_like(first), first)
   answers = np.zeros((k, width), np.uint16)
   for q in range(2, k + 1):
     # Row r ends at edge q + r; its choice a starts the last interval at edge
     # q - 1 + a and is the row a of the layer before.
-    offset = best - energy[q - 1 : q - 1 + width]
     # The layer before has the edge of row r at its row r + 1, one off too in a.
     below = np.append(answers[q - 2, 1:], answers[q - 2, -1:]).astype(int) - 1
     answer = np.zeros(width + 1, np.int64)
@@ -162,13 +193,11 @@ def interval_programme(
       starts = np.cumsum(lengths) - lengths
       choice = np.arange(lengths.sum()) + np.repeat(low - starts, lengths)
       end, begin = np.repeat(rows + q, lengths), choice + q - 1
-      cost = offset[choice] - np.square(moment[end] - moment[begin]) / safe(
-        mass[end] - mass[begin]
-      )
-      least = np.minimum.reduceat(cost, starts)
-      hits = np.flatnonzero(cost == np.repeat(least, lengths))
+      costs = best[choice] + cost(begin, end)
+      least = np.minimum.reduceat(costs, starts)
+      hits = np.flatnonzero(costs == np.repeat(least, lengths))
       answer[rows] = choice[hits[np.searchsorted(hits, starts)]]
-      total[rows] = least + energy[rows + q]
+      total[rows] = least
       stride //= 2
     best, answers[q - 1] = total, answer[:width]
   cuts, row = np.empty(k - 1, np.int64), width - 1

@@ -149,13 +149,15 @@ def _importance(weights, shape):
 def _means(line: Line, cuts: Int[np.ndarray, ' c']):
   """Edges, centred means and distortions of the clusters between cuts."""
   edges = np.concatenate([[0], cuts, [line.values.size]])
-  mass, moment, energy = np.diff(line.sums_before(edges))
+  mass, moment, energy = np.diff(line.sums_to(edges))
   # Rounding of the sums can hide a cluster beside one of far larger mass.
   mass = np.maximum(mass, np.finfo(np.float64).tiny)
   lowest = line.values[edges[:-1]] - line.centre
   highest = line.values[edges[1:] - 1] - line.centre
   means = np.clip(moment / mass, lowest, highest)
-  return edges, means, energy - means * moment
+  distortions = np.maximum(energy - means * moment, 0)
+  distortions[lowest == highest] = 0
+  return edges, means, distortions
 
 
 def _nearest(line: Line, centers: Float[np.ndarray, ' k']):

@@ -43,10 +43,10 @@ def choose_start(
     def add(squares, columns):
       # XLA is fifty times slower at a sum over a leading axis.
       for column in columns:
-        squares += jnp.square(column - column[candidates, None])
+        squares += jnp.square(column[None] - column[candidates, None])
       return squares, None
 
-    start = jnp.zeros((len(candidates), n))
+    start = jnp.zeros((len(candidates), n), jnp.float32)
     return jax.lax.scan(add, start, columns)[0]
 
   def choose(j, carry):
@@ -55,7 +55,7 @@ def choose_start(
     candidates = draws(mass, marks[j])
     candidates = jnp.where((mass > 0).any(), candidates, chosen[j - 1])
     new = squares_to(candidates)
-    best = (h * jnp.minimum(squares, new)).sum(1).argmin()
+    best = (h[None] * jnp.minimum(squares[None], new)).sum(1).argmin()
     codes = jnp.where(new[best] < squares, j, codes)
     squares = jnp.minimum(squares, new[best])
     return squares, codes, chosen.at[j].set(candidates[best])
@@ -83,8 +83,8 @@ def _draw(mass, mark):
 
 def _reach(mass, wanted):
   size = len(mass)
-  upper = jnp.triu(jnp.ones((size, size)))  # its product is a running sum
-  sums = exact.matmul(mass, upper)
+  upper = jnp.triu(jnp.ones((size, size), jnp.float32))
+  sums = exact.matmul(mass, upper)  # running ones
   numbers = jnp.arange(size, dtype=jnp.int32)
   first = jnp.where((mass > 0) & (sums > wanted), numbers, size).min()
   last = jnp.where(mass > 0, numbers, 0).max()

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Quantized
 from jcompress.numerics.estimators import sign, straight_through
+from jcompress.numerics.wide import mean_size
 
 
 class LearnedStep(NamedTuple):
@@ -55,8 +56,8 @@ def learned_step(bits: int, *, axis: int | None = None) -> Compressor:
     live = w != 0
     sums = lambda x: jnp.sum(x, axes, jnp.float32, keepdims=axis is not None)
     count = jnp.maximum(sums(live), 1)
-    mean = sums(jnp.abs(w.astype(jnp.float32))) / count
-    step = jnp.where(mean > 0, 2 * mean / high**0.5, 1)
+    mean = sums(jnp.abs(w.astype(jnp.float32)) / count)
+    step = jnp.where(mean > 0, mean * (2 / high**0.5), 1)
     scale = 1 / jnp.sqrt(count * high)
     return LearnedStep(w, step), LearnedStepState(live, scale)
 
@@ -131,8 +132,8 @@ def learned_step_start(
     Esser et al., 2020, arXiv 1902.08153, section 2.1.
   """
   _, high = code_range(bits, signed)
-  mean = jnp.sum(jnp.abs(x), dtype=jnp.float32) / max(1, x.size)
-  return jnp.where(mean > 0, 2 * mean / high**0.5, 1)
+  mean = mean_size(x.astype(jnp.float32)).reshape(())
+  return jnp.where(mean > 0, mean * (2 / high**0.5), 1)
 
 
 def code_range(bits: int, signed: bool) -> tuple[int, int]:
@@ -154,7 +155,9 @@ def _on_grid(x, step, gradient_scale, ends):
   inside = ~(below | above)
   slope = jnp.select([below, above], ends, codes - ratio)  # eq. 3
   slope = jax.lax.stop_gradient(slope * gradient_scale * sign(step))
-  carrier = jnp.where(inside, x.astype(jnp.float32), 0) + slope * step  # eq. 5
+  # Of value zero, which cannot overflow: only its gradient is looked at.
+  moves = step - jax.lax.stop_gradient(step)
+  carrier = jnp.where(inside, x.astype(jnp.float32), 0) + slope * moves  # eq. 5
   # An infinite weight must not look like a large one.
   value = jnp.where(jnp.isfinite(x), codes * size, jnp.nan)  # eq. 2
   return straight_through(value, carrier).astype(x.dtype)

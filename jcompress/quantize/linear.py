@@ -112,8 +112,10 @@ def linear_quantize(
 
     def error(share):
       grid = _grid([share * x for x in ends], steps)
-      rounded = _multiples(w, grid, groups) * groups.spread(grid.scale)
-      return groups.reduce((rounded - w) ** 2, jnp.sum)
+      # In units of the grid, so that no square overflows.
+      pace = groups.spread(grid.inverse)
+      off = (_multiples(w, grid, groups) - w * pace) * share
+      return groups.reduce(off**2, jnp.sum)
 
     return [least_error_share(error, groups.scale_shape)] * len(ends)
 
@@ -163,12 +165,12 @@ def linear_quantize(
 
 def _grid(clips, steps):
   """The grid of so many steps from minus the first clip to the last one."""
-  total = clips[0] + clips[-1]
+  half = clips[0] / 2 + clips[-1] / 2  # the sum might overflow
   # One product with a constant is the same inside and outside of jit.
-  scale = total * np.float32(1 / steps)
+  scale = half * np.float32(2 / steps)
   found = scale >= np.finfo(np.float32).tiny  # else a group of zeros
   scale = jnp.where(found, scale, 1)
-  inverse = steps / jnp.where(found, total, steps)
+  inverse = (steps / 2) / jnp.where(found, half, steps / 2)
   # On both sides alike, the middle is known: a constant makes a faster step.
   middle = jnp.full_like(scale, steps // 2)
   zero = middle if len(clips) == 1 else jnp.round(clips[0] * inverse)

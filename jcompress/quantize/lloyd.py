@@ -39,7 +39,7 @@ def nearest(
   def search(points):
     scores = exact.matmul(lines, points.T)
     numbers = jax.lax.broadcasted_iota(jnp.float32, scores.shape, 0)
-    is_least = scores <= scores.min(0)
+    is_least = scores <= scores.min(0, keepdims=True)
     return jnp.where(is_least, numbers, float(k)).min(0).astype(jnp.int32)
 
   size = min(n, max(1, _TILE // k))
@@ -61,7 +61,8 @@ def measure(
   parts = jnp.concatenate(
     [offsets * h[:, None], h[:, None], errors[:, None]], 1
   )
-  sums = jnp.zeros((len(centers), parts.shape[1])).at[codes].add(parts)
+  sums = jnp.zeros((len(centers), parts.shape[1]), jnp.float32)
+  sums = sums.at[codes].add(parts)
   return Fit(centers, codes, errors, sums[:, :-2], sums[:, -2], sums[:, -1])
 
 
@@ -94,7 +95,9 @@ def improve(
     keep = functools.partial(jnp.where, improves)
     return jax.tree.map(keep, new, fit), improves, i + 1
 
-  return jax.lax.while_loop(goes_on, step, (fit, jnp.bool_(True), 0))[0]
+  return jax.lax.while_loop(
+    goes_on, step, (fit, jnp.bool_(True), jnp.int32(0))
+  )[0]
 
 
 def _moved(x, fit: Fit):
@@ -106,7 +109,7 @@ def _moved(x, fit: Fit):
 
   def split():
     k, n = len(centers), len(x)
-    worst = jnp.zeros(k).at[fit.codes].max(fit.errors)
+    worst = jnp.zeros(k, jnp.float32).at[fit.codes].max(fit.errors)
     is_worst = fit.errors == worst[fit.codes]
     numbers = jnp.where(is_worst, jnp.arange(n, dtype=jnp.int32), n)
     farthest = jnp.full(k, n, jnp.int32).at[fit.codes].min(numbers)

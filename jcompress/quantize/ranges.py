@@ -32,7 +32,7 @@ def percentile_share(
     In `0 .. 1`, of the shape of the scale; 1 for a group of zeros.
   """
   rows = groups.rows(jnp.maximum(size, 0))
-  live = jnp.sum(rows > 0, axis=1)
+  live = jnp.sum(rows > 0, axis=1, dtype=jnp.float32)
   above = jnp.round(live * (1 - percentile / 100)).astype(jnp.int32)
   clip = jax.vmap(kth_largest)(rows, above + 1)
   largest = jnp.max(rows, axis=1, initial=0)
@@ -57,7 +57,7 @@ def least_error_share(
     least, chosen = best
     return jnp.where(better, now, least), jnp.where(better, share, chosen)
 
-  start = jnp.full(shape, jnp.inf), jnp.ones(shape, jnp.float32)
+  start = jnp.full(shape, jnp.inf, jnp.float32), jnp.ones(shape, jnp.float32)
   return jax.lax.fori_loop(0, len(SHARES), body, start)[1]
 
 

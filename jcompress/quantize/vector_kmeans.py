@@ -155,13 +155,13 @@ def _cluster(x, h, marks, sample, iterations):
   exponent, h_exponent = _exponent(x), 0
   x = jnp.ldexp(x, -exponent)
   if h is None:
-    h = jnp.ones(n)
+    h = jnp.ones(n, jnp.float32)
   else:
     h_exponent = _exponent(h)
     h = jnp.ldexp(h, -h_exponent)
   # Distances are differences of large numbers unless the mean is near zero.
-  mean = x.mean(0)
-  points = jnp.concatenate([x - mean, jnp.ones((n, 1))], 1)
+  mean = x.mean(0, keepdims=True)
+  points = jnp.concatenate([x - mean, jnp.ones((n, 1), jnp.float32)], 1)
 
   def fit_to(centers):
     return lloyd.measure(x, h, centers, lloyd.nearest(points, centers - mean))

@@ -14,6 +14,7 @@ from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import require_choice
 from jcompress.encoded import Hashed
 from jcompress.encoded.hashed import MAX_SIZE, look_up
+from jcompress.numerics.wide import to_unit
 from jcompress.numerics.xxhash import xxhash32
 
 
@@ -113,11 +114,12 @@ def hashed(
     places = jnp.arange(w.size, dtype=jnp.uint32).reshape(w.shape)
     all_weights = lambda b: expand(b, seed, places)
     _, gather = jax.vjp(all_weights, zeros.astype(jnp.float32))
-    (sums,) = gather(w.astype(jnp.float32))
-    (counts,) = gather(all_weights(jnp.ones(zeros.shape)))
+    w, exponent = to_unit(w.astype(jnp.float32))
+    (sums,) = gather(w)
+    (counts,) = gather(all_weights(jnp.ones(zeros.shape, jnp.float32)))
     members = jnp.maximum(jnp.round(counts), 1)
     value = sums / (jnp.sqrt(members) if params == 'drawn' else members)
-    return value.astype(zeros.dtype)
+    return jnp.ldexp(value, exponent).astype(zeros.dtype)
 
   def start(w, zeros, state):
     if not isinstance(w, jax.core.Tracer):

@@ -35,7 +35,7 @@ def component_table(mixture: Mixture, zero_proportion: float | None) -> Table:
   logs = jax.nn.log_softmax(mixture.log_proportions)
   if zero_proportion is not None:
     zero = jnp.full(1, np.log(zero_proportion), jnp.float32)
-    logs = jnp.concatenate([zero, logs + np.log1p(-zero_proportion)])
+    logs = jnp.concatenate([zero, logs + float(np.log1p(-zero_proportion))])
   means = jnp.concatenate([jnp.zeros(1, jnp.float32), mixture.means])
   return jnp.stack([means, mixture.log_precisions, logs])
 
@@ -48,7 +48,7 @@ def log_joint(
   top = log_proportions + (log_precisions - _LOG_TWO_PI) / 2
   # In units of the deviations, so that no square of a large weight overflows.
   root, top = jax.lax.optimization_barrier((jnp.exp(log_precisions / 2), top))
-  return top - jnp.square((w[:, None] - means) * root) / 2
+  return top[None] - jnp.square((w[:, None] - means[None]) * root[None]) / 2
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

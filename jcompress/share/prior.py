@@ -51,7 +51,11 @@ def _forward(w, live, table):
 
 def _backward(residuals, cotangent):
   to_w, to_table = residuals
-  return (cotangent * to_w).astype(to_w.dtype), None, cotangent * to_table
+  return (
+    (cotangent * to_w.astype(jnp.float32)).astype(to_w.dtype),
+    None,
+    cotangent * to_table,
+  )
 
 
 negative_log_prior.defvjp(_forward, _backward)
@@ -72,18 +76,21 @@ def _prior(points, table) -> _Prior:
   means, root = once((table[0][:, None], root))
   joint = once(log_joint(points, table).T)
   top = jnp.max(joint, axis=0)
-  share = once(jnp.exp(joint - top))
+  share = once(jnp.exp(joint - top[None]))
   total = jnp.sum(share, axis=0)
   inverse = once(1 / total)
-  gap = (points - means) * root
+  gap = (points[None] - means) * root
   slopes = root * gap
   slope = jnp.sum(share * slopes, axis=0) * inverse
   # The spread of the slopes: a sum of squares, which loses no digits.
-  bends = jnp.square(root) - jnp.square(slopes - slope)
+  bends = jnp.square(root) - jnp.square(slopes - slope[None])
   bend = jnp.sum(share * bends, axis=0) * inverse
   to_table = -share * slopes, share * (jnp.square(gap) - 1) / 2, -share
   return _Prior(
-    -top - jnp.log(total), slope, bend, tuple(x * inverse for x in to_table)
+    -top - jnp.log(total),
+    slope,
+    bend,
+    tuple(x * inverse[None] for x in to_table),
   )
 
 

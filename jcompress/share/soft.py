@@ -122,13 +122,16 @@ def soft_share(
     high = jnp.max(jnp.stack([jnp.max(w, initial=0) for w in leaves]))
     largest = jnp.maximum(high, -low)
     largest = jnp.where(largest > 0, largest, 1.0)
+    # Beyond exp(80) the precision would be no float32.
+    log_precision = jnp.minimum(-2 * jnp.log(deviation * largest), 80)
+    part = jnp.linspace(0.0, 1.0, free, dtype=jnp.float32)
     proportions = jnp.zeros(free, jnp.float32)
     if zero_beta is not None:
       odds = np.log(free * zero_proportion / (1 - zero_proportion))
-      proportions = jnp.zeros(components, jnp.float32).at[0].set(odds)
+      proportions = jnp.zeros(components, jnp.float32).at[0].set(float(odds))
     return Mixture(
-      low + (high - low) * jnp.linspace(0.0, 1.0, free, dtype=jnp.float32),
-      jnp.zeros(components, jnp.float32) - 2 * jnp.log(deviation * largest),
+      low * (1 - part) + high * part,
+      jnp.full(components, log_precision, jnp.float32),
       proportions,
     )
 

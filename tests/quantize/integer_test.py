@@ -269,7 +269,7 @@ def test_bad_encodings_and_ranges_are_refused():
   ):
     with pytest.raises(ValueError, match=message):
       build(w, {'w': bad})
-  with pytest.raises(ValueError, match='Not an encoded tree'):
+  with pytest.raises(ValueError, match='w is Dense'):
     build(jnp.ones((4, 3)), {'w': grid})
 
 

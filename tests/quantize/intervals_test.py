@@ -34,7 +34,8 @@ def test_a_line_adds_up_the_importance_of_equal_weights():
   line = make_line(w, np.array([1.0, 2.0, 3.0, 0.0]))
   np.testing.assert_array_equal(line.values, [1, 2])
   np.testing.assert_array_equal(line.share, [2, 4])
-  mass, moment, energy = line.sums_before(np.array([0, 1, 2]))
+  sums = line.sums_to(np.array([0, 1, 2]))
+  mass, moment, energy = sums - sums[:, :1]
   np.testing.assert_array_equal(mass, [0, 2, 6])
   x = np.array([1, 2]) - line.centre
   np.testing.assert_allclose(moment, [0, 2 * x[0], 2 * x[0] + 4 * x[1]])
@@ -50,3 +51,17 @@ def test_bins_of_many_weights_are_as_good_as_the_programme(
   exact = kmeans_1d(w, k).distortion
   monkeypatch.setattr('jcompress.quantize.intervals._MAX_EDGES', 2500)
   assert kmeans_1d(w, k).distortion <= 1.001 * exact
+
+
+@pytest.mark.parametrize(
+  'far', [[1e9], [-1e9], [1e20], [-1e20], [1e20, -3e20], [-1e20, -3e20, 1e9]]
+)
+def test_weights_that_are_far_away_do_not_spoil_the_others(far):
+  near = np.random.default_rng(0).normal(size=30).astype(np.float32)
+  far = np.float32(far)
+  alone = kmeans_1d(near, 4)
+  together = kmeans_1d(np.r_[near, far], 4 + len(far))
+  np.testing.assert_allclose(together.distortion, alone.distortion)
+  np.testing.assert_array_equal(
+    together.centers, np.sort(np.r_[alone.centers, far])
+  )
