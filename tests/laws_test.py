@@ -359,3 +359,30 @@ def test_15_nan_and_inf_name_the_leaf(name, bad):
   latent = jax.tree.map(lambda x: jnp.full_like(x, bad), latent)
   with pytest.raises(ValueError, match='fc0/.* at encode'):
     comp.encode(latent, state)
+
+
+@every
+def test_16_what_is_shipped_at_once_keeps_the_promise_of_step_0(name):
+  latent, state, _ = trained(name).carries[0]
+  decoded = jc.decode(trained(name).comp.encode(latent, state))
+  kernels = [np.asarray(decoded[layer]['kernel']) for layer in ('fc0', 'fc1')]
+  if name in compressors.NONZEROS:
+    count = sum(np.count_nonzero(k) for k in kernels)
+    assert count == compressors.NONZEROS[name]
+  if name in compressors.VALUES:
+    for k in kernels:
+      assert len(np.unique(k[k != 0])) <= compressors.VALUES[name]
+
+
+@every
+def test_17_an_array_of_zeros_learns(name):
+  params = compressors.params()
+  params['fc1']['kernel'] = jnp.zeros((6, 4))
+  comp = selected(name, params)
+  latent, state, _ = run(comp, params, steps=12)
+  error = lambda p: jnp.mean((p['fc1']['kernel'] - 0.7) ** 2)
+  shown = comp.view(latent, state)
+  shipped = jc.decode(comp.encode(latent, state))
+  learns = min(error(shown), error(shipped)) < 0.47  # 0.49 at the start
+  zeros_stay = compressors.entry(name, compressors.kernels()).zeros_stay
+  assert learns == (not zeros_stay), zeros_stay

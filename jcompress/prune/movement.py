@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jcompress import tree
 from jcompress.base import Compressor, checked
-from jcompress.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.prune.magnitude import (
   kept_count,
@@ -38,6 +38,7 @@ def movement_prune(
   strength: float | optax.Schedule = 0.0,
   min_density: float = 0.005,
   every: int = 1,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Prunes by scores that are trained with the weights.
 
@@ -66,9 +67,12 @@ def movement_prune(
       if fewer scores pass, `0 .. 1`.
     every: refreshes the mask in each `every`-th call of `update`, from the
       first call on.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
-    ValueError: not exactly one of `sparsity` and `threshold`; one out of range.
+    ValueError: not exactly one of `sparsity` and `threshold`; one out of range;
+      in `encode`, a sparsity that is due and no gradient so far.
 
   References:
     Sanh, Wolf & Rush, Movement Pruning: Adaptive Sparsity by Fine-Tuning, 2020,
@@ -88,7 +92,7 @@ def movement_prune(
     return jax.lax.cond(enough, lambda: above, few) & live
 
   def init(params):
-    live = jax.tree.map(lambda w: w != 0, params)
+    live = jax.tree.map(lambda w: live_weights(w, keep_zeros), params)
     scores = jax.tree.map(lambda w: jnp.zeros_like(w, jnp.float32), params)
     latent = MovementLatent(params, scores)
     return latent, MovementState(jnp.zeros([], jnp.int32), live, live)
@@ -129,6 +133,13 @@ def movement_prune(
     return latent, MovementState(state.calls + 1, mask, state.live)
 
   def encode(latent, state):
+    is_new = not isinstance(state.calls, jax.core.Tracer) and state.calls == 0
+    if is_new and sparsity is not None and _at(sparsity, state.calls) > 0:
+      raise ValueError(
+        f'movement_prune of sparsity {float(_at(sparsity, state.calls)):g} '
+        'cannot ship before it has trained: what it prunes is up to scores '
+        'that gradients move. Take a step first, or prune by magnitude.'
+      )
     return encode_sparse(latent.weights, state.mask)
 
   return checked(Compressor(init, view, encode, penalty, update))

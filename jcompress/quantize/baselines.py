@@ -106,7 +106,9 @@ def truncated_svd(rank: int) -> Compressor:
     if w.size:
       u, s, v = jnp.linalg.svd(matrix, full_matrices=False)
       root = jnp.sqrt(s[:rank])
-      left, right = u[:, :rank] * root, root[:, None] * v[:rank]
+      # Of zeros one factor is not zero, or neither had a gradient.
+      scale = jnp.where(s[0] > 0, root, 1)
+      left, right = u[:, :rank] * scale, root[:, None] * v[:rank]
     else:
       left, right = jnp.zeros((m, rank)), jnp.zeros((rank, n))
     left = left.reshape(*w.shape[:-1], rank)

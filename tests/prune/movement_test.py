@@ -155,3 +155,18 @@ def test_half_precision_weights_have_scores_in_full():
 def test_bad_arguments_are_refused(arguments, message):
   with pytest.raises(ValueError, match=message):
     jc.movement_prune(**arguments)
+
+
+def test_what_it_prunes_is_not_known_before_a_gradient():
+  params = {'w': jnp.array([1.0, -2.0, 3.0, 4.0])}
+  comp = jc.movement_prune(0.5)
+  latent, state = comp.init(params)
+  with pytest.raises(ValueError, match='sparsity 0.5 cannot ship before it'):
+    comp.encode(latent, state)
+  jax.eval_shape(comp.encode, latent, state)
+  latent, state = comp.update(latent, state, latent)
+  shipped = jc.decode(comp.encode(latent, state))
+  assert np.count_nonzero(shipped['w']) == 2
+  dense = jc.movement_prune(optax.constant_schedule(0.0))
+  shipped = jc.decode(dense.encode(*dense.init(params)))
+  np.testing.assert_array_equal(shipped['w'], params['w'])
