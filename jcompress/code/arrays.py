@@ -41,8 +41,16 @@ _MAX_DIMS, _MAX_AXES = 1 << 31, 32
 _SAMPLE, _MAX_LETTERS = 4096, 1024
 
 
-def check(x: Shaped[np.ndarray, '...'], path: str) -> None:
+def check(
+  x: Shaped[np.ndarray, '...'], path: str, *, finite: bool = True
+) -> None:
   """Refuses what `encode` cannot write.
+
+  Args:
+    x: an array.
+    path: names it in errors.
+    finite: whether NaN and inf are refused: of what a method computed with, not
+      of an array that is shipped as it is.
 
   Raises:
     ValueError: a dtype or a shape that a file cannot hold, NaN or inf; it names
@@ -53,11 +61,16 @@ def check(x: Shaped[np.ndarray, '...'], path: str) -> None:
       f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}. '
       'Convert it first (a PRNG key by jax.random.key_data).'
     )
+  if not x.dtype.isnative:
+    raise ValueError(
+      f'{path} has dtype {x.dtype.str}, of another byte order than this '
+      "machine: convert it by x.astype(x.dtype.newbyteorder('='))."
+    )
   if x.ndim > _MAX_AXES or any(n >= _MAX_DIMS for n in x.shape):
     raise ValueError(
       f'{path} has shape {x.shape}: at most {_MAX_AXES} axes, each below 2^31.'
     )
-  if jnp.issubdtype(x.dtype, jnp.floating) and not _finite(x):
+  if finite and jnp.issubdtype(x.dtype, jnp.floating) and not _finite(x):
     raise ValueError(
       f'{path} has NaN or inf: it is not packed. Look at the training run that '
       'produced these weights (learning rate, loss scale) first.'
