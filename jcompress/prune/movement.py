@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from jcompress import tree
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor, Leaf, checked, is_leaf
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.prune.magnitude import (
@@ -20,9 +20,11 @@ from jcompress.prune.magnitude import (
 from jcompress.prune.threshold import largest_mask
 
 
-class MovementLatent(NamedTuple):
-  weights: Any  # tree of the params
-  scores: Any  # the same, float32: what is pruned is up to them
+class ScoredWeights(NamedTuple):
+  """The latent of one array."""
+
+  weights: jax.Array  # of the dtype of the params
+  scores: jax.Array  # the same, float32: what is pruned is up to them
 
 
 class MovementState(NamedTuple):
@@ -93,24 +95,32 @@ def movement_prune(
 
   def init(params):
     live = jax.tree.map(lambda w: live_weights(w, keep_zeros), params)
-    scores = jax.tree.map(lambda w: jnp.zeros_like(w, jnp.float32), params)
-    latent = MovementLatent(params, scores)
+    start = lambda w: Leaf(ScoredWeights(w, jnp.zeros_like(w, jnp.float32)))
+    latent = jax.tree.map(start, params)
     return latent, MovementState(jnp.zeros([], jnp.int32), live, live)
 
+  def part(latent, name):
+    return jax.tree.map(
+      lambda x: getattr(x.value, name), latent, is_leaf=is_leaf
+    )
+
   def view(latent, state):
-    def see(w, s, mask):
+    def see(leaf, mask):
+      w, s = leaf.value
       wide = jax.lax.stop_gradient(w).astype(jnp.float32)
       to_scores = wide * (s - jax.lax.stop_gradient(s))  # eq. 2
       value = apply_mask(w, mask)
       return straight_through(value, value + to_scores.astype(w.dtype))
 
-    return jax.tree.map(see, latent.weights, latent.scores, state.mask)
+    return jax.tree.map(see, latent, state.mask, is_leaf=is_leaf)
 
   def penalty(latent, state):
     if not (callable(strength) or strength):
       return 0.0
     pairs = zip(
-      jax.tree.leaves(latent.scores), jax.tree.leaves(state.live), strict=True
+      jax.tree.leaves(part(latent, 'scores')),
+      jax.tree.leaves(state.live),
+      strict=True,
     )
     total, count = jnp.float32(0), jnp.float32(0)
     for s, live in pairs:
@@ -124,7 +134,7 @@ def movement_prune(
       state.calls % every == 0,
       lambda: jax.tree.map(
         lambda *leaf: find_mask(*leaf, state.calls),
-        latent.scores,
+        part(latent, 'scores'),
         state.mask,
         state.live,
       ),
@@ -140,7 +150,7 @@ def movement_prune(
         'cannot ship before it has trained: what it prunes is up to scores '
         'that gradients move. Take a step first, or prune by magnitude.'
       )
-    return encode_sparse(latent.weights, state.mask)
+    return encode_sparse(part(latent, 'weights'), state.mask)
 
   return checked(Compressor(init, view, encode, penalty, update))
 
@@ -154,11 +164,8 @@ def movement_labels(latent: Any) -> Any:
   Returns:
     A tree of the same form, 'scores' where it holds scores, else 'weights'.
   """
-  fill = lambda part, name: jax.tree.map(lambda _: name, part)
-  label = lambda x: MovementLatent(
-    fill(x.weights, 'weights'), fill(x.scores, 'scores')
-  )
-  return tree.label_parts(latent, MovementLatent, label)
+  label = lambda x: x._replace(weights='weights', scores='scores')
+  return tree.label_parts(latent, ScoredWeights, label)
 
 
 def _highest(
