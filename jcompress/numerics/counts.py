@@ -54,7 +54,8 @@ def nearest_share(
     shift = jnp.clip(24 - exponent.astype(jnp.int64), 1, 62)
     top = jnp.where(is_decimal, decimal, binary)
     bottom = jnp.where(is_decimal, places, jnp.int64(1) << shift)
-    whole, rest = jnp.divmod(top * count, bottom)
-    twice = 2 * rest - bottom
+    product = top * count
+    whole = jax.lax.div(product, jnp.broadcast_to(bottom, product.shape))
+    twice = 2 * (product - whole * bottom) - bottom
     up = (twice > 0) | ((twice == 0) & (whole % 2 == 1))
     return (whole + up).astype(dtype)
