@@ -105,9 +105,6 @@ def passing(compressor: Compressor) -> Compressor:
     ship = lambda others: jax.tree.map(encoded.as_it_is, others)
     return _beside(compressor.encode, latent, state, ship)
 
-  def penalty(latent, state):
-    return compressor.penalty(latent, inner_state(state))
-
   def update(latent, state, grads):
     latent, new = compressor.update(latent, inner_state(state), grads)
     return latent, map_state(lambda _: new, state)
@@ -116,7 +113,9 @@ def passing(compressor: Compressor) -> Compressor:
     init,
     view,
     encode,
-    no_penalty if compressor.penalty is no_penalty else penalty,
+    no_penalty
+    if compressor.penalty is no_penalty
+    else lambda latent, state: compressor.penalty(latent, inner_state(state)),
     no_update if compressor.update is no_update else update,
   )
 

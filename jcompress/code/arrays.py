@@ -44,27 +44,15 @@ _SAMPLE, _MAX_LETTERS = 4096, 1024
 def check(
   x: Shaped[np.ndarray, '...'], path: str, *, finite: bool = True
 ) -> None:
-  """Refuses what `encode` cannot write.
-
-  Args:
-    x: an array.
-    path: names it in errors.
-    finite: whether NaN and inf are refused: of what a method computed with, not
-      of an array that is shipped as it is.
+  """Refuses what `encode` cannot write, and NaN and inf where `finite`.
 
   Raises:
-    ValueError: a dtype or a shape that a file cannot hold, NaN or inf; it names
-      `path`.
+    ValueError: a dtype, shape or number of that kind; it names `path`.
   """
-  if x.dtype.name not in DTYPES:
+  if x.dtype.name not in DTYPES or not x.dtype.isnative:
     raise ValueError(
-      f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}. '
-      'Convert it first (a PRNG key by jax.random.key_data).'
-    )
-  if not x.dtype.isnative:
-    raise ValueError(
-      f'{path} has dtype {x.dtype.str}, of another byte order than this '
-      "machine: convert it by x.astype(x.dtype.newbyteorder('='))."
+      f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}, in '
+      'the byte order of this machine. Convert it first.'
     )
   if x.ndim > _MAX_AXES or any(n >= _MAX_DIMS for n in x.shape):
     raise ValueError(
