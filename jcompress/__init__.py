@@ -5,7 +5,7 @@ step trains any of them; `pack` writes the result as one small file.
 """
 
 from jcompress import encoded, losses, ops, schedules, tree
-from jcompress.base import Compressor, identity, leafwise
+from jcompress.base import Compressor, leafwise
 from jcompress.binarize.binarized import shift_adamax, shift_batch_norm
 from jcompress.binarize.binary_connect import binary_connect, scale_by_glorot
 from jcompress.binarize.distortions import distort
@@ -31,7 +31,7 @@ from jcompress.channels.removal import (
 from jcompress.channels.shrink import shrink, verify_rebuilt
 from jcompress.channels.trace import channel_groups
 from jcompress.code.container import Artifact, load, pack, save, unpack
-from jcompress.combine import chain, partition, select
+from jcompress.combine import chain, identity, partition, select
 from jcompress.encoded import bits, decode
 from jcompress.mask import with_mask
 from jcompress.prune import densities

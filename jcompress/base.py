@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jcompress import encoded, tree
 
@@ -54,18 +55,112 @@ class Leaf(NamedTuple):
   value: Any
 
 
+class Parts(NamedTuple):
+  """The latent of `partition`, where a rule has one for several leaves."""
+
+  leaves: Any  # of the params: the latent of a leaf in its place, or None
+  shared: tuple[Any, ...]  # of each rule: its latent, or None
+
+
+class Passed(NamedTuple):
+  """The state beside what passes by: leaves that are no floats."""
+
+  state: Any
+  leaves: Any  # of the params, None where there are floats
+
+
+def map_state(function: Callable[[Any], Any], state: Any) -> Any:
+  """Applies a function to the state of a compressor, not to what passes by."""
+  new = function(inner_state(state))
+  return state._replace(state=new) if isinstance(state, Passed) else new
+
+
+def inner_state(state: Any) -> Any:
+  return state.state if isinstance(state, Passed) else state
+
+
+def is_leaf(x: Any) -> bool:
+  return isinstance(x, Leaf)
+
+
+def passing(compressor: Compressor) -> Compressor:
+  """Keeps leaves that are no floats away from a compressor of floats.
+
+  Integers, booleans and keys go into the state, are part of the view, and are
+  shipped as they are. What `init` returns has buffers of its own.
+  """
+
+  def init(params):
+    params = jax.tree_util.tree_map_with_path(_as_array, params)
+    floats, others = tree.split_floats(params)
+    latent, state = compressor.init(floats)
+    if jax.tree.leaves(others):
+      state = Passed(state, others)
+    return tree.owned((latent, state))
+
+  def view(latent, state):
+    return _beside(compressor.view, latent, state, lambda others: others)
+
+  def encode(latent, state):
+    ship = lambda others: jax.tree.map(encoded.as_it_is, others)
+    return _beside(compressor.encode, latent, state, ship)
+
+  def update(latent, state, grads):
+    latent, new = compressor.update(latent, inner_state(state), grads)
+    return latent, map_state(lambda _: new, state)
+
+  return Compressor(
+    init,
+    view,
+    encode,
+    no_penalty
+    if compressor.penalty is no_penalty
+    else lambda latent, state: compressor.penalty(latent, inner_state(state)),
+    no_update if compressor.update is no_update else update,
+  )
+
+
 def checked(compressor: Compressor) -> Compressor:
-  """Makes `init` and `encode` refuse NaN and inf outside `jit`."""
+  """Makes `init` and `encode` refuse NaN and inf outside `jit`.
+
+  Leaves that are no floats pass by, see `passing`.
+  """
 
   def init(params):
     tree.require_finite(params, 'init')
-    return compressor.init(jax.tree.map(jnp.asarray, params))
+    return compressor.init(params)
 
   def encode(latent, state):
     tree.require_finite(compressor.view(latent, state), 'encode')
     return compressor.encode(latent, state)
 
-  return compressor._replace(init=init, encode=encode)
+  return passing(compressor._replace(init=init, encode=encode))
+
+
+def start_optimizer(
+  tx: optax.GradientTransformation | optax.MultiSteps, latent: Any, params: Any
+) -> Any:
+  """`tx.init(latent)`, and where that fails a word on the form of the latent.
+
+  Raises:
+    ValueError: the optimizer refuses the latent, whose form is not that of the
+      params.
+  """
+  try:
+    return tx.init(latent)
+  except Exception as e:
+    places = latent.leaves if isinstance(latent, Parts) else latent
+    have = tree.paths(places, is_leaf)
+    wanted = tree.paths(tree.split_floats(params)[0])
+    missing = [path for path in wanted if path not in have]
+    if not missing:
+      raise
+    raise ValueError(
+      f'The optimizer does not take the latent: {e} A mask or labels of the '
+      'form of the params do not fit here, since one latent stands for '
+      f'{", ".join(missing)} together. Make them from the latent, by a '
+      'function, or leave these leaves to a method with a latent for each.'
+    ) from e
 
 
 def leafwise(
@@ -86,7 +181,7 @@ def leafwise(
   """
 
   def map_leaves(f, *trees):
-    return jax.tree.map(f, *trees, is_leaf=_is_leaf)
+    return jax.tree.map(f, *trees, is_leaf=is_leaf)
 
   def init_tree(params):
     outer = jax.tree.structure(params)
@@ -105,7 +200,7 @@ def leafwise(
     return sum(jax.tree.leaves(parts))
 
   def update_tree(latent, state, grads):
-    outer = jax.tree.structure(latent, is_leaf=_is_leaf)
+    outer = jax.tree.structure(latent, is_leaf=is_leaf)
     trees = [outer.flatten_up_to(t) for t in (latent, state, grads)]
     pairs = [
       update(_unwrap(l), s, _unwrap(g)) for l, s, g in zip(*trees, strict=True)
@@ -124,29 +219,27 @@ def leafwise(
   )
 
 
-def identity() -> Compressor:
-  """The params as they are: the dense baseline, and the unit of `chain`."""
-  return Compressor(_identity_init, _identity_view, _identity_encode)
+def _as_array(path, x):
+  if isinstance(x, jax.Array):
+    return x
+  try:
+    return jnp.asarray(x)
+  except (TypeError, ValueError) as e:
+    raise ValueError(
+      f'{tree.path_string(path)} is a {type(x).__name__}; params are trees of '
+      'arrays. Filter the arrays out of the model first.'
+    ) from e
 
 
-def _identity_init(params):
-  tree.require_finite(params, 'init')
-  return jax.tree.map(jnp.asarray, params), ()
-
-
-def _identity_view(latent, state):
-  del state
-  return latent
-
-
-def _identity_encode(latent, state):
-  del state
-  tree.require_finite(latent, 'encode')
-  return jax.tree.map(encoded.Dense, latent)
-
-
-def _is_leaf(x):
-  return isinstance(x, Leaf)
+def _beside(function, latent, state, others):
+  """What a function gives for the floats, and what passes by beside it."""
+  if not isinstance(state, Passed):
+    return function(latent, state)
+  return tree.join(
+    function(latent, state.state),
+    others(state.leaves),
+    is_leaf=encoded.is_encoded,
+  )
 
 
 def _wrap(x):

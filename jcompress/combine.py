@@ -1,20 +1,28 @@
 """Combinators: which leaves a compressor gets, and in what order they act."""
 
-from typing import Any, NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 from jcompress import tree
-from jcompress.base import Compressor, identity
-from jcompress.encoded import is_encoded
+from jcompress.base import Compressor, Parts, is_leaf, passing
+from jcompress.encoded import Dense, is_encoded
 
 
-class Parts(NamedTuple):
-  """The latent of `partition`: one latent a rule, and the untouched leaves."""
+def identity() -> Compressor:
+  """The params as they are: the dense baseline, and the unit of `chain`.
 
-  chosen: tuple[Any, ...]
-  rest: Any
+  It computes nothing, so that NaN and inf are shipped like any other number.
+  """
+  return _IDENTITY
+
+
+_IDENTITY = passing(
+  Compressor(
+    init=lambda params: (params, ()),
+    view=lambda latent, state: latent,
+    encode=lambda latent, state: jax.tree.map(Dense, latent),
+  )
+)
 
 
 def select(pattern: str, compressor: Compressor) -> Compressor:
@@ -35,6 +43,12 @@ def select(pattern: str, compressor: Compressor) -> Compressor:
 def partition(*rules: tuple[str, Compressor]) -> Compressor:
   """Gives each leaf the compressor of the first rule that its path matches.
 
+  The latent has the containers and paths of the params, and in the place of
+  each leaf its latent, so that masks and labels for the optimizer may be made
+  as for params: `optax.adamw(..., mask=tree)` decays what it always did. Only
+  where one latent stands for several leaves, as a codebook of the network does,
+  it is a `Parts`, with these latents beside the other leaves.
+
   Args:
     *rules: pairs `(pattern, compressor)`; leaves that no pattern matches are
       trained and shipped as they are.
@@ -52,29 +66,40 @@ def partition(*rules: tuple[str, Compressor]) -> Compressor:
   def init(params):
     chosen, rest = tree.split_all(patterns, params)
     pairs = [c.init(p) for c, p in zip(inners, chosen, strict=True)]
-    latent = Parts(tuple(l for l, _ in pairs), plain.init(rest)[0])
-    return latent, tuple(s for _, s in pairs)
+    plain_latent, plain_state = plain.init(rest)
+    latents = [l for l, _ in pairs]
+    is_shared = [
+      not _is_leafwise(l, p) for l, p in zip(latents, chosen, strict=True)
+    ]
+    latent = _put_together(latents, plain_latent, is_shared)
+    return latent, (*(s for _, s in pairs), plain_state)
+
+  def each(latent):
+    """Each rule with its latent, the last for the leaves without a rule."""
+    return zip((*inners, plain), _take_apart(patterns, latent), strict=True)
 
   def view(latent, state):
-    parts = zip(inners, latent.chosen, state, strict=True)
-    return tree.join(*(c.view(l, s) for c, l, s in parts), latent.rest)
+    parts = zip(each(latent), state, strict=True)
+    return tree.join(*(c.view(l, s) for (c, l), s in parts))
 
   def encode(latent, state):
-    parts = zip(inners, latent.chosen, state, strict=True)
-    rest = plain.encode(latent.rest, ())
+    parts = zip(each(latent), state, strict=True)
     return tree.join(
-      *(c.encode(l, s) for c, l, s in parts), rest, is_leaf=is_encoded
+      *(c.encode(l, s) for (c, l), s in parts), is_leaf=is_encoded
     )
 
   def penalty(latent, state):
-    parts = zip(inners, latent.chosen, state, strict=True)
-    return sum(c.penalty(l, s) for c, l, s in parts)
+    parts = zip(each(latent), state, strict=True)
+    return sum(c.penalty(l, s) for (c, l), s in parts)
 
   def update(latent, state, grads):
-    parts = zip(inners, latent.chosen, state, grads.chosen, strict=True)
-    pairs = [c.update(l, s, g) for c, l, s, g in parts]
-    latent = Parts(tuple(l for l, _ in pairs), latent.rest)
-    return latent, tuple(s for _, s in pairs)
+    parts = zip(each(latent), state, _take_apart(patterns, grads), strict=True)
+    *pairs, (rest, plain_state) = [c.update(l, s, g) for (c, l), s, g in parts]
+    latents, states = [l for l, _ in pairs], [s for _, s in pairs]
+    is_shared = [False] * len(pairs)
+    if isinstance(latent, Parts):
+      is_shared = [x is not None for x in latent.shared]
+    return _put_together(latents, rest, is_shared), (*states, plain_state)
 
   return Compressor(init, view, encode, penalty, update)
 
@@ -101,11 +126,12 @@ def chain(first: Compressor, *rest: Compressor) -> Compressor:
 
   def init(params):
     shown, outer = last.init(params)
-    if not _same_form(shown, params):
+    if _form(shown) != _form(tree.split_floats(params)[0]):
       raise ValueError(
         'Only the first compressor of a chain may keep the weights in another '
-        'form than params; move the one that does (it stands second or later) '
-        'to the front, or run it as a stage of its own on the view.'
+        f'form than params, and {_differing(shown, params)} are kept so by one '
+        'that stands second or later: move it to the front, or run it as a '
+        'stage of its own on the view.'
       )
     latent, inner = first.init(shown)
     return latent, (inner, outer)
@@ -123,7 +149,7 @@ def chain(first: Compressor, *rest: Compressor) -> Compressor:
   def update(latent, state, grads):
     latent, inner = first.update(latent, state[0], grads)
     shown = first.view(latent, inner)
-    if not _same_form(grads, shown):
+    if _form(grads) != _form(tree.split_floats(shown)[0]):
       grads = jax.tree.map(jnp.zeros_like, shown)
     _, outer = last.update(shown, state[1], grads)
     return latent, (inner, outer)
@@ -131,9 +157,42 @@ def chain(first: Compressor, *rest: Compressor) -> Compressor:
   return Compressor(init, view, encode, penalty, update)
 
 
-def _same_form(a, b):
-  form = lambda t: (
-    jax.tree.structure(t),
-    [x.shape for x in jax.tree.leaves(t)],
+def _is_leafwise(latent, params):
+  """Whether each leaf of the params has a latent in its place."""
+  floats = jax.tree.structure(tree.split_floats(params)[0])
+  return jax.tree.structure(latent, is_leaf=is_leaf) == floats
+
+
+def _put_together(latents, rest, is_shared):
+  """A tree like the params; `Parts` where a latent is of several leaves."""
+  pairs = list(zip(latents, is_shared, strict=True))
+  placed = [latent for latent, shared in pairs if not shared]
+  leaves = tree.join(rest, *placed, is_leaf=is_leaf)
+  if not any(is_shared):
+    return leaves
+  return Parts(leaves, tuple(l if shared else None for l, shared in pairs))
+
+
+def _take_apart(patterns, latent):
+  """Inverts `_put_together`: a latent for each pattern, then the rest."""
+  leaves = latent.leaves if isinstance(latent, Parts) else latent
+  parts, rest = tree.deal(patterns, leaves, is_leaf)
+  if isinstance(latent, Parts):
+    pairs = zip(latent.shared, parts, strict=True)
+    parts = [part if own is None else own for own, part in pairs]
+  return [*parts, rest]
+
+
+def _form(t):
+  return jax.tree.structure(t), [x.shape for x in jax.tree.leaves(t)]
+
+
+def _differing(latent, params):
+  """The paths of the params whose latent is not one array of their shape."""
+  leaves = latent.leaves if isinstance(latent, Parts) else latent
+  named = lambda t, stop=None: zip(
+    tree.paths(t, stop), jax.tree.leaves(t, is_leaf=stop), strict=True
   )
-  return form(a) == form(b)
+  have = {path: getattr(x, 'shape', None) for path, x in named(leaves, is_leaf)}
+  floats = tree.split_floats(params)[0]
+  return ', '.join(p for p, x in named(floats) if have.get(p) != x.shape)

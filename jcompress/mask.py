@@ -4,13 +4,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Shaped
 
 from jcompress import tree
 from jcompress.base import Compressor, checked
 from jcompress.encoded import Sparse
 
 
-def with_mask(mask: Any) -> Compressor:
+def with_mask(mask: Any, *, keep_zeros: bool = False) -> Compressor:
   """Trains under a fixed mask: `view = w * mask`.
 
   The way into the algebra for one-shot methods (OBD, OBS, lottery tickets),
@@ -20,6 +21,8 @@ def with_mask(mask: Any) -> Compressor:
     mask: tree of boolean arrays with the leaf paths and shapes of the params
       that this compressor gets. Under `select(pattern, ...)` those are the
       leaves that match: `tree.split(pattern, masks)[0]`.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains, where the mask lets it.
 
   Raises:
     ValueError: in `init`, if paths, shapes or dtypes do not fit.
@@ -28,7 +31,7 @@ def with_mask(mask: Any) -> Compressor:
   def init(params):
     require_masks_fit(mask, params)
     live = [
-      jnp.asarray(m) & (w != 0)
+      jnp.asarray(m) & live_weights(w, keep_zeros)
       for m, w in zip(
         jax.tree.leaves(mask), jax.tree.leaves(params), strict=True
       )
@@ -36,6 +39,22 @@ def with_mask(mask: Any) -> Compressor:
     return params, jax.tree.structure(params).unflatten(live)
 
   return checked(Compressor(init, apply_mask, encode_sparse))
+
+
+def live_weights(
+  w: Shaped[Array, '*shape'], keep_zeros: bool = False
+) -> Bool[Array, '*shape']:
+  """Which weights of an array may move.
+
+  The zeros of a pruned array are information, and stay. An array with nothing
+  but zeros was initialised so (the last layer of a residual branch, one factor
+  of a low-rank adapter, a bias), and all of it may move, unless `keep_zeros`.
+
+  >>> live_weights(jnp.array([0.0, 2.0])), live_weights(jnp.zeros(2))
+  (Array([False,  True], dtype=bool), Array([ True,  True], dtype=bool))
+  """
+  live = w != 0
+  return live if keep_zeros else live | ~jnp.any(live)
 
 
 def apply_mask(w: Any, mask: Any) -> Any:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jcompress.base import Compressor
+from jcompress import tree
+from jcompress.base import Compressor, start_optimizer
 
 LossFn = Callable[..., Any]
 Metrics = dict[str, jax.Array]
@@ -44,13 +45,14 @@ def init_train_state(
     key: where given, the loss function gets a fresh key in each step.
 
   Raises:
-    ValueError: NaN or inf in the params; whatever `compressor.init` refuses.
+    ValueError: whatever `compressor.init` refuses, such as NaN; an optimizer
+      that does not take the latent.
   """
   latent, state = compressor.init(params)
-  start = TrainState(
-    latent, state, tx.init(latent), jnp.zeros([], jnp.int32), variables, key
-  )
-  return jax.tree.map(lambda x: jnp.array(x, copy=True), start)
+  opt_state = start_optimizer(tx, latent, params)
+  steps = jnp.zeros([], jnp.int32)
+  start = TrainState(latent, state, opt_state, steps, variables, key)
+  return tree.owned(start)
 
 
 def train_step(
@@ -145,9 +147,9 @@ def _update(compressor, tx, ts, latent, opt_state, grads):
   )
 
 
-def _floats_as(tree, dtype):
-  is_float = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
-  return jax.tree.map(lambda x: x.astype(dtype) if is_float(x) else x, tree)
+def _floats_as(params, dtype):
+  cast = lambda x: x.astype(dtype) if tree.is_float(x) else x
+  return jax.tree.map(cast, params)
 
 
 def error_rate(

@@ -62,11 +62,7 @@ def split_all(patterns: Sequence[str], tree: Tree) -> tuple[list[Tree], Tree]:
       pattern took.
   """
   names = paths(tree)
-  leaves, treedef = jax.tree.flatten(tree)
-  owners = [
-    next((i for i, p in enumerate(patterns) if re.fullmatch(p, name)), None)
-    for name in names
-  ]
+  owners = _owners(patterns, names)
   for i, pattern in enumerate(patterns):
     if i in owners:
       continue
@@ -79,11 +75,64 @@ def split_all(patterns: Sequence[str], tree: Tree) -> tuple[list[Tree], Tree]:
     raise ValueError(
       f'Pattern {pattern!r} matches no leaf of: {", ".join(names)}.'
     )
+  return deal(patterns, tree)
+
+
+def deal(
+  patterns: Sequence[str],
+  tree: Tree,
+  is_leaf: Callable[[Any], bool] | None = None,
+) -> tuple[list[Tree], Tree]:
+  """`split_all` without its demands: a pattern may get nothing.
+
+  Args:
+    patterns: regular expressions.
+    tree: any pytree.
+    is_leaf: what counts as a leaf beside arrays.
+  """
+  owners = _owners(patterns, paths(tree, is_leaf))
+  leaves, treedef = jax.tree.flatten(tree, is_leaf=is_leaf)
   part = lambda i: jax.tree.unflatten(
     treedef,
     [x if j == i else None for x, j in zip(leaves, owners, strict=True)],
   )
   return [part(i) for i in range(len(patterns))], part(None)
+
+
+def _owners(patterns, names):
+  """The first pattern that matches each name, by its number, or `None`."""
+  return [
+    next((i for i, p in enumerate(patterns) if re.fullmatch(p, name)), None)
+    for name in names
+  ]
+
+
+def is_float(x: Any) -> bool:
+  """Whether a leaf is made of floats: not of integers, booleans or keys."""
+  return jnp.issubdtype(getattr(x, 'dtype', type(x)), jnp.floating)
+
+
+def is_key(x: Any) -> bool:
+  """Whether a leaf is an array of PRNG keys, which are no numbers."""
+  return jnp.issubdtype(getattr(x, 'dtype', type(x)), jax.dtypes.prng_key)
+
+
+def split_floats(tree: Tree) -> tuple[Tree, Tree]:
+  """Splits a tree into the leaves that are floats, and all others."""
+  floats = jax.tree.map(lambda x: x if is_float(x) else None, tree)
+  others = jax.tree.map(lambda x: None if is_float(x) else x, tree)
+  return floats, others
+
+
+def owned(tree: Tree) -> Tree:
+  """Copies each array, so that its buffer is nobody else's and may be donated.
+
+  While tracing there are no buffers, and nothing is copied.
+  """
+  is_traced = lambda x: isinstance(x, jax.core.Tracer)
+  return jax.tree.map(
+    lambda x: x if is_traced(x) else jnp.array(x, copy=True), tree
+  )
 
 
 def split(pattern: str, tree: Tree) -> tuple[Tree, Tree]:
@@ -112,7 +161,12 @@ def label_parts(tree: Tree, kind: type, label: Callable[[Any], Any]) -> Tree:
 
 
 def to_host(x: jax.typing.ArrayLike) -> np.ndarray:
-  """Copies one array, sharded over this or other processes, to NumPy."""
+  """Copies one array, sharded over this or other processes, to NumPy.
+
+  Of PRNG keys it copies the words.
+  """
+  if isinstance(x, jax.Array) and is_key(x):
+    x = jax.random.key_data(x)
   is_spread = isinstance(x, jax.Array) and not (
     x.is_fully_addressable or x.is_fully_replicated
   )

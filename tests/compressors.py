@@ -13,6 +13,7 @@ from jcompress.binarize import distortions
 SIGNS = 'a sign is never zero'
 HASHES = 'which weights share a value is up to a hash'
 GATES = 'gates without noise are shipped, the model saw drawn ones'
+ONE_CODEBOOK = 'a value of its own would change those of the other arrays'
 VECTORS = 'a codeword moves as a whole, with the zeros in it'
 
 
@@ -21,6 +22,7 @@ class Entry(NamedTuple):
   keeps_zeros: str = ''  # or why exact zeros do not stay zero
   structural: bool = False  # keeps the weights in another form than params
   hardens: str = ''  # or why what is shipped is not what the model saw
+  zeros_stay: str = ''  # or why an array of zeros does not learn
 
 
 def params(dtype=jnp.float32):
@@ -160,18 +162,26 @@ def table(like):
       jc.chain(jc.magnitude_prune(0.5), jc.linear_quantize(4))
     ),
     'hessian_kmeans': lambda: Entry(
-      jc.hessian_kmeans_share(k=5, importance=rising(like)), structural=True
+      jc.hessian_kmeans_share(k=5, importance=rising(like)),
+      structural=True,
+      zeros_stay=ONE_CODEBOOK,
     ),
     'hessian_kmeans_mask': lambda: Entry(
       jc.chain(jc.hessian_kmeans_share(bits=2), jc.with_mask(mask)),
       structural=True,
+      zeros_stay=ONE_CODEBOOK,
     ),
-    'uniform': lambda: Entry(jc.uniform_share(k=7), structural=True),
+    'uniform': lambda: Entry(
+      jc.uniform_share(k=7), structural=True, zeros_stay=ONE_CODEBOOK
+    ),
     'ecsq': lambda: Entry(
       jc.ecsq_share(16, strength=0.02, importance=rising(like)),
       structural=True,
+      zeros_stay=ONE_CODEBOOK,
     ),
-    'ecsq_bits': lambda: Entry(jc.ecsq_share(16, bits=1.5), structural=True),
+    'ecsq_bits': lambda: Entry(
+      jc.ecsq_share(16, bits=1.5), structural=True, zeros_stay=ONE_CODEBOOK
+    ),
     'error_corrected': lambda: Entry(
       jc.error_corrected_pq(each_alone, probes, k=3, length=2),
       VECTORS,
@@ -265,7 +275,8 @@ def table(like):
         size_weighted=False,
         zero_weights_below=0.05,
         zero_groups_below=0.1,
-      )
+      ),
+      zeros_stay='a step is smaller than the groups that are zeroed after it',
     ),
     'group_lasso_nested': lambda: Entry(
       jc.group_lasso(
@@ -341,3 +352,53 @@ VARIANTS = (
   'group_lasso_nested',
   'gradual_groups_global',
 )
+
+# What is shipped at step 0: how many of the 72 weights are not zero (22 of the
+# params are), and how many values an array has beside zero, at most.
+NONZEROS = {
+  'magnitude': 36,
+  'magnitude_schedule': 50,
+  'magnitude_global': 36,
+  'magnitude_quality': 30,
+  'magnitude_rewind': 36,
+  'mask': 25,
+  'surgery': 36,
+  'surgery_quality': 30,
+  'learned_step_magnitude': 36,
+  'pruned_linear': 36,
+  'nm': 2 * 2 * 4 + 2 * 2 * 3,
+  'nm_outputs': 2 * 8 + 2 * 6,
+  'rigl': 36,
+  'sparse_evolution': 36,
+  'movement': 50,
+  'movement_soft': 50,
+  'gradual_groups': 50,
+  'gradual_groups_global': 50 - 8,
+}
+VALUES = {
+  'kmeans': 3,
+  'kmeans_mask': 4,
+  'binary_connect': 2,
+  'binary_weight_printed': 2,
+  'distort_rounding': 4,
+  'loss_aware_binarize': 2,
+  'loss_aware_ternarize': 2,
+  'loss_aware_levels': 6,
+  'loss_aware_levels_log': 14,
+  'few_multiplications_binary': 2,
+  'ternary_weight': 2,
+  'trained_ternary': 2,
+  'learned_step': 15,
+  'dorefa': 4,
+  'dorefa_one_bit': 2,
+  'incremental': 16,
+  'incremental_halfway': 16,
+  'linear_mse': 6,
+  'hessian_kmeans': 5,
+  'hessian_kmeans_mask': 4,
+  'uniform': 7,
+  'ecsq': 16,
+  'sign_quantize': 2,
+  'sign_quantize_mean': 2,
+  'soft_share': 4,
+}

@@ -34,7 +34,7 @@ def binary_dot(
   On a single GPU or TPU by a Pallas kernel; elsewhere by a loop over the words
   that XLA compiles, and divides among devices.
 
-  >>> from jcompress.binarize.packing import pack_signs
+  >>> from jcompress.arithmetic.packing import pack_signs
   >>> x = pack_signs(jnp.array([1.0, -1.0, 1.0]))
   >>> binary_dot(x, x[:, None], 3)
   Array([3], dtype=int32)

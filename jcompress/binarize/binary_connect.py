@@ -88,9 +88,8 @@ def scale_by_glorot(
   of a gradient: `optax.chain(optax.adam(1e-3), scale_by_glorot())`.
 
   Args:
-    pattern: regular expression of the paths of the latent that are scaled.
-      Under `select` the latent of the selected leaves has paths such as
-      `chosen/0/fc1/kernel`.
+    pattern: regular expression of the paths of the latent that are scaled;
+      those of weights are the paths of the params.
     power: 1 with Adam; the paper squares the coefficient with SGD.
 
   Raises:

@@ -17,7 +17,7 @@ from jcompress.binarize.latent import (
   next_key,
 )
 from jcompress.encoded import Codebook, Sparse
-from jcompress.mask import apply_mask
+from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import hard_sigmoid, straight_through
 
 
@@ -49,6 +49,7 @@ def distort(
   *,
   test: Distortion | None = None,
   scale: str | float = 'max',
+  keep_zeros: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Shows the model distorted weights: `view = a P(w / a)`.
@@ -63,6 +64,8 @@ def distort(
       model has seen last, if not given.
     scale: `a`: the largest magnitude of the array (`'max'`; weights are clipped
       to `-1 .. 1`), or a number, to which weights are clipped, too.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
     seed: of the draws.
 
   Raises:
@@ -97,7 +100,7 @@ def distort(
     return Codebook(centers, codes.astype(dtype))
 
   def init(w):
-    return w, DistortState(jax.random.key(seed), w != 0)
+    return w, DistortState(jax.random.key(seed), live_weights(w, keep_zeros))
 
   def view(w, state):
     shown = distorted(train, w, state)

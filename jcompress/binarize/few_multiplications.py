@@ -18,7 +18,7 @@ from jcompress.binarize.latent import (
   require_choice,
 )
 from jcompress.encoded import Codebook, Dense, Signs
-from jcompress.mask import apply_mask
+from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import hard_sigmoid, straight_through
 
 
@@ -28,7 +28,11 @@ class DrawState(NamedTuple):
 
 
 def few_multiplications(
-  weights: str = 'ternary', *, ships: str = 'weights', seed: int = 0
+  weights: str = 'ternary',
+  *,
+  ships: str = 'weights',
+  keep_zeros: bool = False,
+  seed: int = 0,
 ) -> Compressor:
   """Shows the model drawn weights, so that its products are sums.
 
@@ -43,6 +47,8 @@ def few_multiplications(
     weights: `'ternary'` or `'binary'`.
     ships: `'weights'`, the real ones at their full width, as the paper tests;
       or `'codes'`, the nearest of the two or three values.
+    keep_zeros: whether an array that is all zeros at `init` stays so with
+      ternary connect; otherwise it trains.
     seed: of the draws.
 
   Raises:
@@ -58,7 +64,7 @@ def few_multiplications(
   is_ternary = weights == 'ternary'
 
   def init(w):
-    live = (w != 0) if is_ternary else jnp.ones_like(w, bool)
+    live = live_weights(w, keep_zeros) | (not is_ternary)
     return clip_to(w, _bound(w)), DrawState(jax.random.key(seed), live)
 
   def view(w, state):

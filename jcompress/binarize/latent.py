@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
-from jcompress.base import Compressor
+from jcompress.base import Compressor, map_state
+from jcompress.tree import is_key
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -84,15 +85,13 @@ def distinct_keys(compressor: Compressor) -> Compressor:
 
   def init(params):
     latent, state = compressor.init(params)
+    return latent, map_state(fold, state)
+
+  def fold(state):
     leaves, treedef = jax.tree.flatten(state)
     leaves = [
-      jax.random.fold_in(x, i) if _is_key(x) else x
-      for i, x in enumerate(leaves)
+      jax.random.fold_in(x, i) if is_key(x) else x for i, x in enumerate(leaves)
     ]
-    return latent, treedef.unflatten(leaves)
+    return jax.tree.unflatten(treedef, leaves)
 
   return compressor._replace(init=init)
-
-
-def _is_key(x):
-  return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

@@ -14,7 +14,7 @@ from jcompress.binarize.loss_aware import (
   require_moment,
 )
 from jcompress.encoded import Codebook
-from jcompress.mask import apply_mask
+from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.prox import alternate, ternary, ternary_two_scales
 
@@ -33,6 +33,7 @@ def loss_aware_ternarize(
   b2: float = 0.999,
   eps: float = 1e-8,
   clip: bool = True,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Shows the model the three values a layer that raise its loss least.
 
@@ -46,6 +47,8 @@ def loss_aware_ternarize(
     b2: decay of the second moment, that of Adam, `0 .. 1`.
     eps: added to its root.
     clip: clips the weights to `-1 .. 1` after each step.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: a solver that it does not have; `scales` neither 1 nor 2; `b2`
@@ -82,7 +85,8 @@ def loss_aware_ternarize(
     return nearest_third(w / jnp.where(mean > 0, 1.4 * mean, 1))
 
   index = lambda b: b + 1
-  return _loss_aware((-1.0, 0.0, 1.0), index, start, solve, b2, eps, clip)
+  levels = (-1.0, 0.0, 1.0)
+  return _loss_aware(levels, index, start, solve, b2, eps, clip, keep_zeros)
 
 
 def loss_aware_levels(
@@ -92,6 +96,7 @@ def loss_aware_levels(
   b2: float = 0.999,
   eps: float = 1e-8,
   clip: bool = True,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Shows the model the m-bit values that raise its loss least, about.
 
@@ -106,6 +111,8 @@ def loss_aware_levels(
     b2: decay of the second moment, that of Adam, `0 .. 1`.
     eps: added to its root.
     clip: clips the weights to `-1 .. 1` after each step.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: `bits` out of range, a spacing that it does not have; `b2` or
@@ -141,7 +148,7 @@ def loss_aware_levels(
     largest = jnp.max(jnp.abs(w), initial=0)
     return nearest(w / jnp.where(largest > 0, largest, 1))
 
-  return _loss_aware(levels, index, start, solve, b2, eps, clip)
+  return _loss_aware(levels, index, start, solve, b2, eps, clip, keep_zeros)
 
 
 def nearest_third(x: Float[Array, '*shape']) -> Float[Array, '*shape']:
@@ -178,7 +185,7 @@ def _warm(codes, cold):
   return jnp.where(jnp.any(codes != 0), codes, cold)
 
 
-def _loss_aware(levels, index, start, solve, b2, eps, clip):
+def _loss_aware(levels, index, start, solve, b2, eps, clip, keep_zeros):
   """A compressor that solves once a step and shows what it found.
 
   Args:
@@ -197,7 +204,8 @@ def _loss_aware(levels, index, start, solve, b2, eps, clip):
 
   def init(w):
     moment = jnp.zeros_like(w, jnp.float32)
-    return w, solved(w, moment, w != 0, start(w.astype(jnp.float32)))
+    live = live_weights(w, keep_zeros)
+    return w, solved(w, moment, live, start(w.astype(jnp.float32)))
 
   def view(w, state):
     value = look_up(state.centers, state.codes)

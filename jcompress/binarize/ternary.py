@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import filter_axes, require_scope
 from jcompress.encoded import Quantized
-from jcompress.mask import apply_mask
+from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import straight_through
 
 _FACTORS = {'layer': 0.7, 'filter': 0.75}
@@ -19,7 +19,7 @@ class TernaryState(NamedTuple):
 
 
 def ternary_weight(
-  scope: str = 'layer', *, factor: float | None = None
+  scope: str = 'layer', *, factor: float | None = None, keep_zeros: bool = False
 ) -> Compressor:
   """Shows the model `alpha t`, `t` in `{-1, 0, 1}`, near to its weights.
 
@@ -33,6 +33,8 @@ def ternary_weight(
       unit (the last axis), as it was printed later.
     factor: not negative; 0.7 for a layer and 0.75 for a filter if not given.
       With 0 and no zeros this is `binary_weight(scope, gradient='identity')`.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: a scope that it does not have, a negative factor.
@@ -58,7 +60,7 @@ def ternary_weight(
     return jnp.where(above, jnp.sign(w), 0), mean(size, above)
 
   def init(w):
-    return w, TernaryState(w != 0)
+    return w, TernaryState(live_weights(w, keep_zeros))
 
   def view(w, state):
     codes, scale = quantize(w, state)

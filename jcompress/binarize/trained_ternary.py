@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import look_up
 from jcompress.encoded import Codebook
+from jcompress.mask import live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.wide import wide
 
@@ -23,7 +24,10 @@ class TrainedTernaryState(NamedTuple):
 
 
 def trained_ternary(
-  threshold: float = 0.05, *, start: float | None = 1.0
+  threshold: float = 0.05,
+  *,
+  start: float | None = 1.0,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Shows the model `W_p`, `0` or `-W_n`, and trains both and the weights.
 
@@ -38,6 +42,8 @@ def trained_ternary(
     threshold: `0 .. 1`, a fraction of the largest magnitude.
     start: of both magnitudes. `None` takes the means of what they replace, for
       networks whose layers do not normalize.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: a threshold outside `0 .. 1`, a start that is not positive.
@@ -65,7 +71,7 @@ def trained_ternary(
       return jnp.sum(jnp.abs(wide(w)) / count, where=mine).astype(w.dtype)
 
     latent = TernaryLatent(w, magnitude(sign > 0), magnitude(sign < 0))
-    return latent, TrainedTernaryState(w != 0)
+    return latent, TrainedTernaryState(live_weights(w, keep_zeros))
 
   def quantize(latent, state):
     """The three values, and the codes of the weights among them."""

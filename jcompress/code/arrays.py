@@ -41,23 +41,24 @@ _MAX_DIMS, _MAX_AXES = 1 << 31, 32
 _SAMPLE, _MAX_LETTERS = 4096, 1024
 
 
-def check(x: Shaped[np.ndarray, '...'], path: str) -> None:
-  """Refuses what `encode` cannot write.
+def check(
+  x: Shaped[np.ndarray, '...'], path: str, *, finite: bool = True
+) -> None:
+  """Refuses what `encode` cannot write, and NaN and inf where `finite`.
 
   Raises:
-    ValueError: a dtype or a shape that a file cannot hold, NaN or inf; it names
-      `path`.
+    ValueError: a dtype, shape or number of that kind; it names `path`.
   """
-  if x.dtype.name not in DTYPES:
+  if x.dtype.name not in DTYPES or not x.dtype.isnative:
     raise ValueError(
-      f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}. '
-      'Convert it first (a PRNG key by jax.random.key_data).'
+      f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}, in '
+      'the byte order of this machine. Convert it first.'
     )
   if x.ndim > _MAX_AXES or any(n >= _MAX_DIMS for n in x.shape):
     raise ValueError(
       f'{path} has shape {x.shape}: at most {_MAX_AXES} axes, each below 2^31.'
     )
-  if jnp.issubdtype(x.dtype, jnp.floating) and not _finite(x):
+  if finite and jnp.issubdtype(x.dtype, jnp.floating) and not _finite(x):
     raise ValueError(
       f'{path} has NaN or inf: it is not packed. Look at the training run that '
       'produced these weights (learning rate, loss scale) first.'

@@ -62,13 +62,14 @@ def pack(tree: Any, *, metadata: Any = None, coder: str = 'auto') -> bytes:
 
   Args:
     tree: nested dicts (keys str or int), lists and tuples of encoded leaves;
-      arrays are taken as `Dense`.
+      arrays are taken as `Dense`, PRNG keys as `Key`.
     metadata: nested dicts and lists of None, bool, int, float, str, bytes.
     coder: 'auto' takes for each stream the smallest, its table included;
       'raw', 'huffman', 'zstd' or 'ans' insist on one.
 
   Raises:
-    ValueError: a leaf with NaN or inf, or anything that a file cannot hold.
+    ValueError: NaN or inf in a leaf that is not `Dense`, or anything that a
+      file cannot hold; it names the path.
   """
   streams.check_coder(coder)
   metadata = {} if metadata is None else metadata

@@ -79,7 +79,7 @@ def write(
     if value is not None:
       where = path if cls is encoded.Dense else f'{path}.{name}'
       value = host(value, where)
-      arrays.check(value, where)
+      arrays.check(value, where, finite=cls is not encoded.Dense)
       part = arrays.encode(value, coder)
     body += wire.prefixed(part)
   return body

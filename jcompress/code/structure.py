@@ -37,8 +37,7 @@ def to_plain(
   if isinstance(node, encoded.Encoded):
     return put(node, path)
   if isinstance(node, (jax.Array, np.ndarray, np.generic)):
-    dense: Any = encoded.Dense
-    return put(dense(arrays.to_device(np.asarray(node))), path)
+    return put(_leaf(node, path or 'The leaf'), path)
   if type(node) in (list, tuple):
     tag = _LIST if type(node) is list else _TUPLE
     items = enumerate(node)
@@ -82,6 +81,14 @@ def leaf_paths(node: Any, path: str = '') -> list[tuple[str, int]]:
   else:
     items = list(enumerate(node[1:])) if node else []
   return [leaf for k, v in items for leaf in leaf_paths(v, _join(path, k))]
+
+
+def _leaf(x, path):
+  if isinstance(x, jax.Array):
+    return encoded.as_it_is(x)
+  x = np.asarray(x)
+  arrays.check(x, path, finite=False)
+  return encoded.as_it_is(arrays.to_device(x))
 
 
 def _number(i, n):

@@ -20,9 +20,11 @@ from jcompress.encoded.leaf import static_fields as static_fields
 from jcompress.encoded.leaf import stream_entropy as stream_entropy
 from jcompress.encoded.leaves import Codebook as Codebook
 from jcompress.encoded.leaves import Dense as Dense
+from jcompress.encoded.leaves import Key as Key
 from jcompress.encoded.leaves import LowRank as LowRank
 from jcompress.encoded.leaves import Signs as Signs
 from jcompress.encoded.leaves import Sparse as Sparse
+from jcompress.encoded.leaves import as_it_is as as_it_is
 from jcompress.encoded.packed_signs import PackedSigns as PackedSigns
 from jcompress.encoded.product import Product as Product
 from jcompress.encoded.quantized import Quantized as Quantized

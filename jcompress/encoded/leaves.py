@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -27,6 +28,34 @@ class Dense(Encoded):
 
   def bits(self):
     return float(width(self.values) * self.values.size)
+
+
+@leaf
+class Key(Encoded):
+  """A PRNG key, or an array of keys, as it is.
+
+  Attributes:
+    data: the words of the keys, unsigned, `[..., words]`.
+    impl: the name of their generator.
+  """
+
+  data: Any
+  impl: str = static()
+
+  def decode(self):
+    return jax.random.wrap_key_data(jnp.asarray(self.data), impl=self.impl)
+
+  def bits(self):
+    return float(width(self.data) * self.data.size)
+
+
+def as_it_is(x: Any) -> Encoded:
+  """The leaf of an array that nothing was done to."""
+  key: Any = Key
+  dense: Any = Dense
+  if tree_lib.is_key(x):
+    return key(jax.random.key_data(x), str(jax.random.key_impl(x)))
+  return dense(x)
 
 
 @leaf

@@ -79,8 +79,7 @@ class BinarizedNet(nn.Module):
   def binary_kernels(self) -> str:
     """Pattern of the kernels that are to be binarized.
 
-    It also matches them in the latent of a `select`, as `scale_by_glorot` wants
-    it.
+    Both `select` and `scale_by_glorot` take it.
 
     Raises:
       ValueError: `float_layers` has another name, or leaves nothing.

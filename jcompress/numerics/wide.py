@@ -39,3 +39,14 @@ def to_unit(
   w = wide(w)
   _, exponent = jnp.frexp(jnp.max(jnp.abs(w), initial=0))
   return jnp.ldexp(w, -exponent), exponent
+
+
+def tree_to_unit(weights: Any) -> Any:
+  """The arrays of a tree in float32, times one power of two: see `to_unit`."""
+  leaves, treedef = jax.tree.flatten(weights)
+  if not leaves:
+    return weights
+  leaves = [x.astype(jnp.float32) for x in leaves]
+  sizes = [jnp.max(jnp.abs(x), initial=0) for x in leaves]
+  _, exponent = jnp.frexp(jnp.max(jnp.stack(sizes), initial=0))
+  return jax.tree.unflatten(treedef, [jnp.ldexp(x, -exponent) for x in leaves])

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jcompress import tree
+from jcompress.mask import live_weights
 from jcompress.traced.curvature import hvp
 
 Loss = Callable[[Any, Any], Float[Array, '']]
@@ -166,7 +167,11 @@ def _best(scores, params, sparsity, min_density):
   tree.require_finite(scores, 'scoring')
   leaves, treedef = jax.tree.flatten(params)
   ranks = [
-    np.where(tree.to_host(w) != 0, tree.to_host(s).astype(np.float64), -np.inf)
+    np.where(
+      tree.to_host(live_weights(w)),
+      tree.to_host(s).astype(np.float64),
+      -np.inf,
+    )
     for w, s in zip(leaves, jax.tree.leaves(scores), strict=True)
   ]
   size = sum(r.size for r in ranks)

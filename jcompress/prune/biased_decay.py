@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from jcompress import tree
 from jcompress.base import Compressor, leafwise
-from jcompress.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse, live_weights
 
 BIASES = ('hyperbolic', 'exponential', 'rumelhart', 'quadratic')
 
@@ -21,6 +21,7 @@ def biased_decay(
   bias: str = 'hyperbolic',
   shape: float = 1.0,
   decoupled: bool = False,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Adds a bias to the loss that leaves a network with few hidden units.
 
@@ -47,6 +48,8 @@ def biased_decay(
       `update`, after each step of the optimizer, which then cannot rescale it;
       `strength` is per step then. The first two stop at zero, where they would
       cross it.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: a bias that is none of these, or a number out of range.
@@ -74,7 +77,7 @@ def biased_decay(
     return (x - pull).astype(w.dtype), live
 
   return leafwise(
-    init=lambda w: (w, w != 0),
+    init=lambda w: (w, live_weights(w, keep_zeros)),
     view=apply_mask,
     encode=encode_sparse,
     **({'update': update} if decoupled else {'penalty': penalty}),

@@ -12,7 +12,7 @@ from jcompress import tree
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import distinct_keys, draw_key, next_key
 from jcompress.encoded import Sparse
-from jcompress.mask import apply_mask
+from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics import draws
 
 # Further out a gate hardly gets a gradient, and would not come back.
@@ -38,6 +38,7 @@ def hard_concrete(
   dropout: float = 0.5,
   temperature: float = 2 / 3,
   stretch: tuple[float, float] = (-0.1, 1.1),
+  keep_zeros: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Multiplies weights by random gates that can close, and pays for open ones.
@@ -74,6 +75,8 @@ def hard_concrete(
       of the view is smaller than the params by about this fraction.
     temperature: beta, between 0 and 1.
     stretch: gamma below 0, and zeta above 1.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
     seed: of the gates.
 
   Raises:
@@ -106,7 +109,8 @@ def hard_concrete(
       log_alpha = jnp.full(shape, start, jnp.float32)
     else:
       log_alpha = jnp.full_like(w, start, jnp.float32)
-    return GatedWeights(w, log_alpha), GateState(jax.random.key(seed), w != 0)
+    live = live_weights(w, keep_zeros)
+    return GatedWeights(w, log_alpha), GateState(jax.random.key(seed), live)
 
   def view(latent, state):
     key = draw_key(state.key)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jcompress.mask import require_masks_fit
+from jcompress.numerics.counts import count_dtype, counting, nearest_share
 from jcompress.prune.regrowth import largest_among
 
 
@@ -65,10 +66,13 @@ def ticket_mask(
   require_masks_fit(mask, trained)
 
   def survivors(w, mask):
-    count = sum(jnp.sum(m, dtype=jnp.int32) for m in jax.tree.leaves(mask))
-    gone = jnp.round(fraction * count).astype(jnp.int32)
-    size = jax.tree.map(jnp.abs, w)
-    return largest_among(size, mask, count - gone)
+    leaves, size = jax.tree.leaves(mask), jax.tree.map(jnp.abs, w)
+    total = sum(m.size for m in leaves)
+    with counting(total):
+      dtype = count_dtype(total)
+      count = sum(jnp.sum(m, dtype=dtype) for m in leaves)
+      keep = count - nearest_share(fraction, count)
+      return largest_among(size, mask, keep)
 
   if scope == 'global':
     return jax.jit(survivors)(trained, mask)

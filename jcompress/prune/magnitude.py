@@ -8,13 +8,17 @@ import jax.numpy as jnp
 import optax
 
 from jcompress.base import Compressor, checked
-from jcompress.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse, live_weights
+from jcompress.numerics.counts import counting, nearest_share
+from jcompress.numerics.wide import tree_to_unit
 from jcompress.prune.threshold import largest_mask
 
 
 class PruneState(NamedTuple):
   calls: jax.Array  # of update so far, int32
   mask: Any  # of the params, bool: true where the weight is kept
+  live: Any  # of the params, bool: true where it may be
+  fresh: Any  # of each param, bool: it was all zeros at init; () in a layer
   initial: Any  # of the params where the weights are rewound, else ()
 
 
@@ -25,13 +29,16 @@ def magnitude_prune(
   every: int = 1,
   scope: str = 'layer',
   rewind: bool = False,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Prunes the weights of smallest magnitude, and trains what is left.
 
-  `view = w * mask`, so that pruned weights get no gradient. The mask is ranked
-  on the dense weights behind it: a weight that was pruned keeps its value and
-  may come back at a refresh if it outranks the others again, never in between.
-  Weights that are zero at `init` stay zero; they count as pruned.
+  `view = w * mask`, so that pruned weights get no gradient. The mask is found
+  at `init`, as the sparsity of call 0 wants it, so that
+  `encode(*init(params))` prunes a trained network. It is ranked on the dense
+  weights behind it: a weight that was pruned keeps its value and may come back
+  at a refresh if it outranks the others again, never in between. Weights that
+  are zero at `init` stay zero; they count as pruned.
 
   Args:
     sparsity: fraction of the weights to prune, `0 .. 1`, or a schedule of it
@@ -41,9 +48,14 @@ def magnitude_prune(
       standard deviation over all weights, zeros included (Han et al.).
     every: refreshes the mask in each `every`-th call of `update`, from the
       first call on.
-    scope: `'layer'` ranks each array by itself, `'global'` all together.
+    scope: `'layer'` ranks each array by itself, `'global'` all together. An
+      array that was all zeros at `init` takes part in that with magnitudes over
+      its own root mean square, times that of the others: it is small because it
+      is young.
     rewind: sets the weights back to their values at `init` whenever the mask
       is refreshed (lottery tickets). Start the optimizer afresh with it.
+    keep_zeros: whether an array that is all zeros at `init` stays so. Otherwise
+      it trains, and is ranked as soon as it has something to rank.
 
   Raises:
     ValueError: not exactly one of `sparsity` and `quality`; one out of range.
@@ -59,33 +71,43 @@ def magnitude_prune(
   if scope not in ('layer', 'global'):
     raise ValueError(f"scope is {scope!r}; it must be 'layer' or 'global'.")
 
-  def find_mask(w, state):
-    def rank(x, old):
-      if quality is not None:
-        return _above(x, quality)
-      size = jax.tree.map(jnp.abs, x)
-      return largest_mask(
-        size, kept_count(sparsity, x, state.calls), largest_pruned(size, old)
-      )
+  def rank(w, old, calls):
+    if quality is not None:
+      return _above(w, quality)
+    size = jax.tree.map(jnp.abs, w)
+    keep = kept_count(sparsity, size, calls)
+    return largest_mask(size, keep, largest_pruned(size, old))
 
+  def find_mask(w, mask, live, fresh, calls):
     if scope == 'global':
-      mask = rank(w, state.mask)
+      found = rank(comparable(w, fresh), mask, calls)
     else:
-      mask = jax.tree.map(rank, w, state.mask)
-    return jax.tree.map(lambda m, x: m & (x != 0), mask, w)
+      found = jax.tree.map(lambda x, old: rank(x, old, calls), w, mask)
+    return jax.tree.map(
+      lambda m, l, x: jnp.where(jnp.any(x != 0), m, True) & l, found, live, w
+    )
 
   def init(params):
-    mask = jax.tree.map(lambda x: x != 0, params)
+    live = jax.tree.map(lambda x: live_weights(x, keep_zeros), params)
+    fresh = ()
+    if scope == 'global':
+      fresh = jax.tree.map(lambda x: ~jnp.any(x != 0), params)
+    calls = jnp.zeros([], jnp.int32)
+    mask = find_mask(params, live, live, fresh, calls)
     initial = params if rewind else ()
-    return params, PruneState(jnp.zeros([], jnp.int32), mask, initial)
+    return params, PruneState(calls, mask, live, fresh, initial)
 
   def update(w, state, grads):
     del grads
     now = state.calls % every == 0
-    mask = jax.lax.cond(now, lambda: find_mask(w, state), lambda: state.mask)
+    mask = jax.lax.cond(
+      now,
+      lambda: find_mask(w, state.mask, state.live, state.fresh, state.calls),
+      lambda: state.mask,
+    )
     if rewind:
       w = jax.tree.map(lambda i, x: jnp.where(now, i, x), state.initial, w)
-    return w, PruneState(state.calls + 1, mask, state.initial)
+    return w, state._replace(calls=state.calls + 1, mask=mask)
 
   return checked(
     Compressor(
@@ -97,15 +119,41 @@ def magnitude_prune(
   )
 
 
+def comparable(weights: Any, fresh: Any) -> Any:
+  """Weights that can be ranked together: new arrays grown to the others.
+
+  Args:
+    weights: tree of arrays.
+    fresh: of each a boolean: its weights are over the root mean square of that
+      array, and times that of the arrays that are not fresh.
+
+  Returns:
+    A tree of float32 arrays.
+  """
+  (leaves, treedef), new = jax.tree.flatten(weights), jax.tree.leaves(fresh)
+  leaves = [x.astype(jnp.float32) for x in leaves]
+  energy = jnp.stack([jnp.sum(jnp.square(x)) for x in leaves])
+  size = jnp.array([max(1, x.size) for x in leaves], jnp.float32)
+  is_new = jnp.stack(new)
+  count = jnp.maximum(jnp.sum(size, where=~is_new), 1)
+  old = jnp.sum(energy, where=~is_new) / count
+  grows = is_new & (energy > 0) & (old > 0)
+  ratio = jnp.where(grows, old, 1) / jnp.where(grows, energy / size, 1)
+  factor = jax.lax.stop_gradient(jnp.sqrt(ratio))
+  grown = [x * f for x, f in zip(leaves, factor, strict=True)]
+  return jax.tree.unflatten(treedef, grown)
+
+
 def kept_count(
   sparsity: float | optax.Schedule, weights: Any, count: jax.Array
 ) -> jax.Array | int:
   """How many of the weights of a tree a sparsity leaves, to the nearest."""
   size = sum(x.size for x in jax.tree.leaves(weights))
-  if callable(sparsity):
-    value = jnp.clip(sparsity(count), 0.0, 1.0)
-    return size - jnp.round(value * size).astype(jnp.int32)
-  return size - round(sparsity * size)
+  if not callable(sparsity):
+    return size - round(sparsity * size)
+  value = jnp.clip(jnp.asarray(sparsity(count)), 0.0, 1.0)
+  with counting(size):
+    return size - nearest_share(value, size)
 
 
 def require_one_criterion(sparsity: Any, quality: float | None) -> None:
@@ -139,10 +187,9 @@ def largest_pruned(size, mask):
 
 def _above(weights, quality):
   """Masks of `|w| > quality * std(w)` over one population of weights."""
-  leaves = [x.astype(jnp.float32) for x in jax.tree.leaves(weights)]
+  weights = tree_to_unit(weights)  # so that no square overflows
+  leaves = jax.tree.leaves(weights)
   size = max(1, sum(x.size for x in leaves))
   mean = sum(jnp.sum(x) for x in leaves) / size
   std = jnp.sqrt(sum(jnp.sum((x - mean) ** 2) for x in leaves) / size)
-  return jax.tree.map(
-    lambda x: jnp.abs(x.astype(jnp.float32)) > quality * std, weights
-  )
+  return jax.tree.map(lambda x: jnp.abs(x) > quality * std, weights)

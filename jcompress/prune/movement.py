@@ -9,8 +9,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from jcompress import tree
-from jcompress.base import Compressor, checked
-from jcompress.mask import apply_mask, encode_sparse
+from jcompress.base import Compressor, Leaf, checked, is_leaf
+from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.prune.magnitude import (
   kept_count,
@@ -20,9 +20,11 @@ from jcompress.prune.magnitude import (
 from jcompress.prune.threshold import largest_mask
 
 
-class MovementLatent(NamedTuple):
-  weights: Any  # tree of the params
-  scores: Any  # the same, float32: what is pruned is up to them
+class ScoredWeights(NamedTuple):
+  """The latent of one array."""
+
+  weights: jax.Array  # of the dtype of the params
+  scores: jax.Array  # the same, float32: what is pruned is up to them
 
 
 class MovementState(NamedTuple):
@@ -38,6 +40,7 @@ def movement_prune(
   strength: float | optax.Schedule = 0.0,
   min_density: float = 0.005,
   every: int = 1,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Prunes by scores that are trained with the weights.
 
@@ -66,9 +69,12 @@ def movement_prune(
       if fewer scores pass, `0 .. 1`.
     every: refreshes the mask in each `every`-th call of `update`, from the
       first call on.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
-    ValueError: not exactly one of `sparsity` and `threshold`; one out of range.
+    ValueError: not exactly one of `sparsity` and `threshold`; one out of range;
+      in `encode`, a sparsity that is due and no gradient so far.
 
   References:
     Sanh, Wolf & Rush, Movement Pruning: Adaptive Sparsity by Fine-Tuning, 2020,
@@ -88,25 +94,33 @@ def movement_prune(
     return jax.lax.cond(enough, lambda: above, few) & live
 
   def init(params):
-    live = jax.tree.map(lambda w: w != 0, params)
-    scores = jax.tree.map(lambda w: jnp.zeros_like(w, jnp.float32), params)
-    latent = MovementLatent(params, scores)
+    live = jax.tree.map(lambda w: live_weights(w, keep_zeros), params)
+    start = lambda w: Leaf(ScoredWeights(w, jnp.zeros_like(w, jnp.float32)))
+    latent = jax.tree.map(start, params)
     return latent, MovementState(jnp.zeros([], jnp.int32), live, live)
 
+  def part(latent, name):
+    return jax.tree.map(
+      lambda x: getattr(x.value, name), latent, is_leaf=is_leaf
+    )
+
   def view(latent, state):
-    def see(w, s, mask):
+    def see(leaf, mask):
+      w, s = leaf.value
       wide = jax.lax.stop_gradient(w).astype(jnp.float32)
       to_scores = wide * (s - jax.lax.stop_gradient(s))  # eq. 2
       value = apply_mask(w, mask)
       return straight_through(value, value + to_scores.astype(w.dtype))
 
-    return jax.tree.map(see, latent.weights, latent.scores, state.mask)
+    return jax.tree.map(see, latent, state.mask, is_leaf=is_leaf)
 
   def penalty(latent, state):
     if not (callable(strength) or strength):
       return 0.0
     pairs = zip(
-      jax.tree.leaves(latent.scores), jax.tree.leaves(state.live), strict=True
+      jax.tree.leaves(part(latent, 'scores')),
+      jax.tree.leaves(state.live),
+      strict=True,
     )
     total, count = jnp.float32(0), jnp.float32(0)
     for s, live in pairs:
@@ -120,7 +134,7 @@ def movement_prune(
       state.calls % every == 0,
       lambda: jax.tree.map(
         lambda *leaf: find_mask(*leaf, state.calls),
-        latent.scores,
+        part(latent, 'scores'),
         state.mask,
         state.live,
       ),
@@ -129,7 +143,14 @@ def movement_prune(
     return latent, MovementState(state.calls + 1, mask, state.live)
 
   def encode(latent, state):
-    return encode_sparse(latent.weights, state.mask)
+    is_new = not isinstance(state.calls, jax.core.Tracer) and state.calls == 0
+    if is_new and sparsity is not None and _at(sparsity, state.calls) > 0:
+      raise ValueError(
+        f'movement_prune of sparsity {float(_at(sparsity, state.calls)):g} '
+        'cannot ship before it has trained: what it prunes is up to scores '
+        'that gradients move. Take a step first, or prune by magnitude.'
+      )
+    return encode_sparse(part(latent, 'weights'), state.mask)
 
   return checked(Compressor(init, view, encode, penalty, update))
 
@@ -143,11 +164,8 @@ def movement_labels(latent: Any) -> Any:
   Returns:
     A tree of the same form, 'scores' where it holds scores, else 'weights'.
   """
-  fill = lambda part, name: jax.tree.map(lambda _: name, part)
-  label = lambda x: MovementLatent(
-    fill(x.weights, 'weights'), fill(x.scores, 'scores')
-  )
-  return tree.label_parts(latent, MovementLatent, label)
+  label = lambda x: x._replace(weights='weights', scores='scores')
+  return tree.label_parts(latent, ScoredWeights, label)
 
 
 def _highest(

@@ -8,14 +8,19 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
 from jcompress.base import Compressor, leafwise
-from jcompress.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
 
 _LARGEST_GROUP = 64
 
 
 def nm_prune(
-  n: int = 2, m: int = 4, *, strength: float = 2e-4, axis: int = -2
+  n: int = 2,
+  m: int = 4,
+  *,
+  strength: float = 2e-4,
+  axis: int = -2,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Trains weights of which `n` in each group of `m` are not zero (SR-STE).
 
@@ -33,6 +38,8 @@ def nm_prune(
     axis: along which the groups lie. -2 counts the inputs of a kernel
       `[..., in, out]`, what 2:4 hardware wants. If `m` does not divide its
       length, the last group is smaller and keeps up to `n`, too.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: a number out of range; in `init`, an array without that axis.
@@ -50,7 +57,7 @@ def nm_prune(
 
   def init(w):
     _require_axis(w, axis)
-    return w, w != 0
+    return w, live_weights(w, keep_zeros)
 
   def view(w, live):
     return straight_through(

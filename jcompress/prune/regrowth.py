@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from jcompress.mask import live_weights
+from jcompress.numerics.counts import counting
 from jcompress.prune.densities import Densities, active_counts
 from jcompress.prune.threshold import largest_mask
 
@@ -32,7 +34,8 @@ def largest_among(scores: Any, among: Any, keep: Int[Array, ''] | int) -> Any:
     among,
   )
   size = sum(a.size for a in jax.tree.leaves(among))
-  best = largest_mask(rank, jnp.minimum(keep, size))
+  with counting(size):
+    best = largest_mask(rank, jnp.minimum(keep, size))
   return jax.tree.map(jnp.logical_and, best, among)
 
 
@@ -42,6 +45,7 @@ def random_masks(
   densities: str | Densities,
   *,
   zeros_grow: bool,
+  keep_zeros: bool = False,
   seed: int,
 ) -> tuple[Any, Any]:
   """Draws which weights are active, and says which ever may be.
@@ -52,6 +56,7 @@ def random_masks(
     densities: see `active_counts`.
     zeros_grow: whether weights that are zero may be active. They are drawn
       after all others.
+    keep_zeros: whether those of an array without others may not, either.
     seed: of the draw.
 
   Returns:
@@ -61,7 +66,7 @@ def random_masks(
   counts = active_counts(params, sparsity, densities)
   keys = leaf_keys(jax.random.key(seed), params)
   pairs = [
-    _draw(w, key, count, zeros_grow)
+    _draw(w, key, count, zeros_grow, keep_zeros)
     for w, key, count in zip(leaves, jax.tree.leaves(keys), counts, strict=True)
   ]
   return (
@@ -77,9 +82,9 @@ def leaf_keys(key: jax.Array, params: Any) -> Any:
   return jax.tree.unflatten(treedef, keys)
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _draw(w, key, count, zeros_grow):
-  live = jnp.ones_like(w, bool) if zeros_grow else w != 0
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _draw(w, key, count, zeros_grow, keep_zeros):
+  live = live_weights(w, keep_zeros) | zeros_grow
   draws = jax.random.uniform(key, w.shape, jnp.float32)
   rank = (w != 0).astype(jnp.float32) + draws
   return largest_among(rank, live, count), live

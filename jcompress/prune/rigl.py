@@ -8,6 +8,7 @@ import optax
 
 from jcompress.base import Compressor, checked
 from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics.counts import nearest_share
 from jcompress.numerics.estimators import straight_through
 from jcompress.prune.densities import Densities, resolve_densities
 from jcompress.prune.magnitude import require_every, require_one_criterion
@@ -28,6 +29,7 @@ def rigl(
   fraction: float = 0.3,
   densities: str | Densities = 'erdos_renyi_kernel',
   zeros_grow: bool = False,
+  keep_zeros: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Trains a network that is sparse from the start (the rigged lottery).
@@ -65,6 +67,8 @@ def rigl(
       default they stay zero, as with all methods here, and a pruned network
       stays as it is. With `True` one may start from a pruned network or from
       zero; what is not zero is active first.
+    keep_zeros: whether an array that is all zeros at `init` stays so, without
+      `zeros_grow`. Otherwise a random part of it is active, as of all others.
     seed: of the first choice of active weights.
 
   Raises:
@@ -88,13 +92,18 @@ def rigl(
 
   def exchange(w, grad, mask, live, share):
     active = jnp.sum(mask, dtype=jnp.int32)
-    moved = jnp.round(share * active.astype(jnp.float32)).astype(jnp.int32)
+    moved = nearest_share(share, active)
     kept = largest_among(jnp.abs(w), mask, active - moved)
     return kept | largest_among(jnp.abs(grad), live & ~kept, moved)
 
   def init(params):
     mask, live = random_masks(
-      params, sparsity, densities, zeros_grow=zeros_grow, seed=seed
+      params,
+      sparsity,
+      densities,
+      zeros_grow=zeros_grow,
+      keep_zeros=keep_zeros,
+      seed=seed,
     )
     start = RigLState(jnp.zeros([], jnp.int32), mask, live)
     return apply_mask(params, mask), start

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jcompress.base import Compressor, checked
 from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics.counts import nearest_share
 from jcompress.prune.densities import Densities, resolve_densities
 from jcompress.prune.magnitude import require_every, require_one_criterion
 from jcompress.prune.regrowth import largest_among, leaf_keys, random_masks
@@ -27,6 +28,7 @@ def sparse_evolution(
   end: int | None = None,
   densities: str | Densities = 'erdos_renyi_kernel',
   zeros_grow: bool = False,
+  keep_zeros: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Trains a network that is sparse from the start and rewires it (SET).
@@ -52,6 +54,7 @@ def sparse_evolution(
       as zeros.
     densities: see `rigl`. The default is that of the paper for dense layers.
     zeros_grow: see `rigl`.
+    keep_zeros: see `rigl`.
     seed: of all draws.
 
   Raises:
@@ -72,8 +75,8 @@ def sparse_evolution(
   count = lambda m: jnp.sum(m, dtype=jnp.int32)
 
   def stronger(w, side):
-    gone = jnp.round(fraction * count(side).astype(jnp.float32))
-    return largest_among(jnp.abs(w), side, count(side) - gone.astype(jnp.int32))
+    gone = nearest_share(fraction, count(side))
+    return largest_among(jnp.abs(w), side, count(side) - gone)
 
   def rewire(w, key, mask, live):
     kept = stronger(w, mask & (w > 0)) | stronger(w, mask & (w < 0))
@@ -86,7 +89,12 @@ def sparse_evolution(
 
   def init(params):
     mask, live = random_masks(
-      params, sparsity, densities, zeros_grow=zeros_grow, seed=seed
+      params,
+      sparsity,
+      densities,
+      zeros_grow=zeros_grow,
+      keep_zeros=keep_zeros,
+      seed=seed,
     )
     key = jax.random.key(seed + 1)
     start = EvolutionState(jnp.zeros([], jnp.int32), key, mask, live)

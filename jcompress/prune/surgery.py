@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import optax
 
 from jcompress.base import Compressor, leafwise
-from jcompress.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.wide import to_unit
 from jcompress.prune.magnitude import (
   kept_count,
   largest_pruned,
@@ -32,13 +33,16 @@ def dynamic_surgery(
   margin: float = 0.1,
   every: int = 1,
   probability: float | optax.Schedule = 1.0,
+  keep_zeros: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Prunes and splices: the gradient of a pruned weight still moves it.
 
   With a threshold `t` for each array, a weight is pruned below
   `(1 - margin) t`, spliced back above `(1 + margin) t`, and left as it is
-  between the two (eq. 3). Weights that are zero at `init` stay zero.
+  between the two (eq. 3). `init` prunes below `t`, so that
+  `encode(*init(params))` prunes a trained network. Weights that are zero at
+  `init` stay zero.
 
   Args:
     sparsity: puts `t` at the magnitude that this fraction of the weights does
@@ -49,6 +53,8 @@ def dynamic_surgery(
     every: performs surgery in each `every`-th call of `update`, from the first
       call on.
     probability: of surgery in those calls, `0 .. 1`, or a schedule that falls.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
     seed: of the coin behind `probability`.
 
   Raises:
@@ -65,16 +71,18 @@ def dynamic_surgery(
   if not callable(probability) and not 0 <= probability <= 1:
     raise ValueError(f'probability is {probability}; it must lie in 0 .. 1.')
 
-  def threshold(size, state):
+  def threshold(size, mask, calls):
     if quality is None:
-      keep = kept_count(sparsity, size, state.calls)
-      return kth_largest(size, keep, largest_pruned(size, state.mask))
-    return jnp.mean(size) + quality * jnp.std(size)
+      keep = kept_count(sparsity, size, calls)
+      return kth_largest(size, keep, largest_pruned(size, mask))
+    size, exponent = to_unit(size)  # so that no square overflows
+    return jnp.ldexp(jnp.mean(size) + quality * jnp.std(size), exponent)
 
   def init(w):
-    live = w != 0
-    count = jnp.zeros([], jnp.int32)
-    return w, SurgeryState(count, jax.random.key(seed), live, live)
+    live, calls = live_weights(w, keep_zeros), jnp.zeros([], jnp.int32)
+    size = jnp.abs(w.astype(jnp.float32))
+    mask = live & (size >= threshold(size, live, calls))
+    return w, SurgeryState(calls, jax.random.key(seed), live, mask)
 
   def view(w, state):
     return straight_through(
@@ -87,7 +95,7 @@ def dynamic_surgery(
 
     def operate():
       size = jnp.abs(w.astype(jnp.float32))
-      t = threshold(size, state)
+      t = threshold(size, state.mask, state.calls)
       kept = jnp.where(
         state.mask, size >= (1 - margin) * t, size > (1 + margin) * t
       )

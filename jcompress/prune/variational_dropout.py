@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jcompress.base import Compressor, leafwise
 from jcompress.binarize.latent import distinct_keys, draw_key, next_key
-from jcompress.mask import apply_mask, encode_sparse
+from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics import draws
 from jcompress.prune.magnitude import require_every
 
@@ -40,6 +40,7 @@ def variational_dropout(
   threshold: float = 3.0,
   log_variance: float = -10.0,
   every: int = 20,
+  keep_zeros: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Learns a mean and a variance for each weight, and ships few of the means.
@@ -71,6 +72,8 @@ def variational_dropout(
       `every`-th call of `update`, and kept in between, because they take the
       time of a whole step of a small network. 1 is exact; 20 left 24 % of the
       weights where 1 left 21 %, after 1,000 steps on digits, at equal errors.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
     seed: of the noise.
 
   Raises:
@@ -98,7 +101,7 @@ def variational_dropout(
 
   def init(w):
     latent = NoisyWeights(w, jnp.full_like(w, log_variance, jnp.float32))
-    live = w != 0
+    live = live_weights(w, keep_zeros)
     key, calls = jax.random.key(seed), jnp.zeros([], jnp.int32)
     return latent, NoiseState(calls, key, live, *_divergence(latent, live))
 

@@ -106,10 +106,12 @@ def truncated_svd(rank: int) -> Compressor:
     if w.size:
       u, s, v = jnp.linalg.svd(matrix, full_matrices=False)
       root = jnp.sqrt(s[:rank])
+      # Of zeros one factor is not zero, or neither had a gradient.
+      scale = jnp.where(s[0] > 0, root, 1)
+      left, right = u[:, :rank] * scale[None], root[:, None] * v[:rank]
       # Half of the exponent to each factor, and what is left over to one.
-      root = jnp.ldexp(root, exponent // 2)
-      left, right = u[:, :rank] * root[None], root[:, None] * v[:rank]
-      right = jnp.ldexp(right, exponent % 2)
+      left = jnp.ldexp(left, exponent // 2)
+      right = jnp.ldexp(right, exponent - exponent // 2)
     else:
       left = jnp.zeros((m, rank), jnp.float32)
       right = jnp.zeros((rank, n), jnp.float32)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Quantized
+from jcompress.mask import live_weights
 from jcompress.numerics.estimators import sign, straight_through
 
 
@@ -18,7 +19,7 @@ class DorefaState(NamedTuple):
   live: jax.Array  # of the weight, bool: false where it was zero at init
 
 
-def dorefa_weights(bits: int) -> Compressor:
+def dorefa_weights(bits: int, *, keep_zeros: bool = False) -> Compressor:
   """Rounds weights to `2^bits` levels of equal distance, at most 1 in size.
 
       view = 2 q_k( tanh(w) / (2 max|tanh(w)|) + 1/2 ) - 1,     bits > 1
@@ -34,6 +35,8 @@ def dorefa_weights(bits: int) -> Compressor:
 
   Args:
     bits: `1 .. 15`. The paper leaves the first and the last layer alone.
+    keep_zeros: whether an array that is all zeros at `init` stays so. Otherwise
+      it trains, and is shown as zeros until it has moved.
 
   Raises:
     ValueError: bits out of range.
@@ -57,11 +60,12 @@ def dorefa_weights(bits: int) -> Compressor:
       largest = jax.lax.stop_gradient(jnp.max(jnp.abs(t), initial=0))
       carrier = t / jnp.where(largest > 0, largest, 1)
       codes = 2 * jnp.round((carrier / 2 + 0.5) * levels) - levels
+      codes = jnp.where(largest > 0, codes, 0)
       scale = jnp.float32(1 / levels)
     return jnp.where(live, codes, 0), scale, jnp.where(live, carrier, 0)
 
   def init(w):
-    return w, DorefaState(w != 0)
+    return w, DorefaState(live_weights(w, keep_zeros))
 
   def view(w, state):
     codes, scale, carrier = quantize(w, state.live)

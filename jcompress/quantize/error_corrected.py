@@ -78,15 +78,15 @@ def error_corrected_pq(
     _require_layers(apply_fn, params, inputs, paths, axis)
     latent, state = plain.init(params)
     starts = zip(
-      jax.tree.leaves(latent.chosen[0]),
+      jax.tree.leaves(tree.split(pattern, latent)[0]),
       structure.flatten_up_to(state[0]),
       strict=True,
     )
     starts = dict(zip(paths, starts, strict=True))
     fits = jax.jit(fit)(params, inputs, starts)
     centers, states = zip(*(fits[path] for path in paths), strict=True)
-    latent = latent._replace(chosen=(structure.unflatten(centers),))
-    return latent, (structure.unflatten(states),)
+    latent = tree.join(structure.unflatten(centers), latent)
+    return latent, (structure.unflatten(states), *state[1:])
 
   def fit(params, inputs, starts):
     responses, fits = {}, {}

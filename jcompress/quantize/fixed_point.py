@@ -18,6 +18,7 @@ from jcompress.arithmetic.fixed_point_ops import (
 )
 from jcompress.base import Compressor, checked
 from jcompress.encoded import Dense, Quantized
+from jcompress.mask import live_weights
 
 _ROUNDINGS = ('nearest', 'stochastic')
 
@@ -33,7 +34,7 @@ def fixed_point(
   fraction_bits: int,
   *,
   rounding: str = 'nearest',
-  keep_zeros: bool = True,
+  keep_zeros: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Keeps the weights in fixed point while they train: `W <- Convert(W + u)`.
@@ -51,8 +52,8 @@ def fixed_point(
     fraction_bits: FL, `>= 0`. `IL + FL` is at most 24; up to 16 bits are
       shipped as codes, more as floats.
     rounding: `'nearest'` or `'stochastic'`.
-    keep_zeros: weights that are zero at `init` stay zero. Without it they
-      learn, as biases must that start at zero.
+    keep_zeros: whether an array that is all zeros at `init`, as biases often
+      are, stays so; otherwise it trains. The zeros of other arrays stay zero.
     seed: of the draws; each call of `update` has its own. Two of these in a
       `partition` need two seeds.
 
@@ -75,7 +76,7 @@ def fixed_point(
     params = jax.tree.map(jnp.asarray, params)
     for w in jax.tree.leaves(params):
       require_holds(w.dtype, integer_bits, fraction_bits)
-    live = jax.tree.map(lambda w: (w != 0) | (not keep_zeros), params)
+    live = jax.tree.map(lambda w: live_weights(w, keep_zeros), params)
     zero = jax.tree.map(lambda w: jnp.zeros([], w.dtype), params)
     key, here = split_key(_start_key(rounding, seed), 2)
     w = jax.tree.map(lambda w: w.astype(jnp.float32), params)

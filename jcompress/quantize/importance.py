@@ -9,7 +9,6 @@ import optax
 from jaxtyping import Bool, Float
 
 from jcompress import tree
-from jcompress.combine import Parts
 
 _LEAST = 1e-6  # of the mean
 
@@ -19,9 +18,9 @@ def second_moment(opt_state: Any) -> Any:
 
   `v` follows the squared gradients, so that its root stands in for the
   diagonal of the Hessian. Take it at the end of training, at the last learning
-  rate. Of training through `select` or `partition` it is that of the latents,
-  put together again: where these are weights, it has the paths of the params,
-  and `tree.split(pattern, ...)[0]` is what `select(pattern, ...)` wants.
+  rate. Of training through a compressor it is that of the latent: where this is
+  weights, it has the paths of the params, and `tree.split(pattern, ...)[0]` is
+  what `select(pattern, ...)` wants.
 
   Args:
     opt_state: of any optax optimizer with one `nu`.
@@ -43,8 +42,6 @@ def second_moment(opt_state: Any) -> Any:
     raise ValueError(
       'opt_state has no second moment `nu`: train with optax.adam or adamw.'
     )
-  if isinstance(nu, Parts):
-    nu = tree.join(*nu.chosen, nu.rest)
   return jax.tree.map(lambda v: jnp.sqrt(v.astype(jnp.float32)), nu)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Codebook
+from jcompress.mask import live_weights
+from jcompress.numerics.counts import nearest_share
 from jcompress.prune.magnitude import require_every
 from jcompress.prune.threshold import largest_mask
 
@@ -27,6 +29,7 @@ def incremental_quantize(
   *,
   every: int,
   portions: Sequence[float] = (0.5, 0.75, 0.875, 1.0),
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Freezes weights on powers of two, the largest first, and retrains the rest.
 
@@ -46,6 +49,9 @@ def incremental_quantize(
     bits: `2 .. 8`, one of them for the zero.
     every: calls of `update` from one portion to the next.
     portions: of the weights that are frozen, rising, in `0 .. 1`.
+    keep_zeros: whether an array that is all zeros at `init` stays so. Otherwise
+      it trains, with `1/2` for the largest level, and freezes no part before it
+      has moved.
 
   Raises:
     ValueError: an argument out of range, portions that do not rise.
@@ -69,20 +75,19 @@ def incremental_quantize(
     rank = jnp.where(live, jnp.maximum(size, jnp.finfo(jnp.float32).tiny), 0)
     rank = jnp.where(frozen, jnp.inf, rank)
     total = jnp.sum(live, dtype=jnp.int32)
-    part = jnp.round(share * total.astype(jnp.float32)).astype(jnp.int32)
-    count = jnp.where(share < 1, part, total)  # float32 counts to 2^24
-    now = largest_mask(rank, count) & live & ~frozen
+    now = largest_mask(rank, nearest_share(share, total)) & live & ~frozen
+    now &= jnp.any(size > 0)  # zeros have no order, and more of them to come
     level = nearest_power(w, lowest(top, w.dtype), top)
     return frozen | now, jnp.where(now, level, value)
 
   def init(w):
-    live = w != 0
+    live = live_weights(w, keep_zeros)
     largest = jnp.max(jnp.abs(w.astype(jnp.float32)), initial=0)
     mantissa, exponent = jnp.frexp(largest)
     top = exponent - (mantissa < 0.75).astype(jnp.int32)  # eq. 2
     top = jnp.minimum(top, jnp.finfo(w.dtype).maxexp - 1)
     none, zeros = jnp.zeros_like(live), jnp.zeros_like(w)
-    frozen, value = freeze(w, live, none, zeros, top, shares[0])
+    frozen, value = freeze(w, live, none, zeros, top, jnp.asarray(shares[0]))
     calls = jnp.zeros([], jnp.int32)
     return w, IncrementalState(calls, top, live, frozen, value)
 

@@ -16,6 +16,7 @@ def kmeans_share(
   k: int | None = None,
   start: str | None = None,
   method: str | None = None,
+  keep_zeros: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Lets the weights of each array share `k` trained values.
@@ -31,6 +32,8 @@ def kmeans_share(
       `1 .. 65535`.
     start: see `kmeans_1d`.
     method: see `kmeans_1d`.
+    keep_zeros: whether an array that is all zeros at `init` stays so. Otherwise
+      its weights are dealt out to the values at random, and these learn.
     seed: see `kmeans_1d`.
 
   Raises:
@@ -51,6 +54,9 @@ def kmeans_share(
       found = kmeans_1d(w[live], k, start=start, method=method, seed=seed)
       centers = found.centers.astype(w.dtype)
       codes[live] = found.codes.astype(codes.dtype) + codes.dtype.type(1)
+    elif not keep_zeros:
+      dealt = np.random.default_rng(seed).integers(1, k + 1, w.shape)
+      codes = dealt.astype(codes.dtype)
     return centers, share.group_by_code(codes, k)
 
   def init(w):
@@ -63,6 +69,8 @@ def kmeans_share(
     return jax.tree.map(jnp.asarray, (centers, state))
 
   def encode(centers, state):
-    return Codebook(share.with_zero(centers), state.codes)
+    is_zero = share.look_up(centers, state) == 0
+    codes = jnp.where(is_zero, jnp.zeros_like(state.codes), state.codes)
+    return Codebook(share.with_zero(centers), codes)
 
   return leafwise(init, view=share.look_up, encode=encode)

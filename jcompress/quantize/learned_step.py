@@ -1,5 +1,6 @@
 """Learned step size quantization: the grid is trained with the weights."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jcompress.base import Compressor, leafwise
 from jcompress.encoded import Quantized
+from jcompress.mask import live_weights
 from jcompress.numerics.estimators import sign, straight_through
 from jcompress.numerics.wide import mean_size
 
@@ -24,7 +26,9 @@ class LearnedStepState(NamedTuple):
   gradient_scale: jax.Array  # of the step, float32: 1 / sqrt(N Qp)
 
 
-def learned_step(bits: int, *, axis: int | None = None) -> Compressor:
+def learned_step(
+  bits: int, *, axis: int | None = None, keep_zeros: bool = False
+) -> Compressor:
   """Rounds weights to a grid whose step is trained: `round(w / s) s`.
 
   Codes lie in `-2^(bits-1) .. 2^(bits-1) - 1`. The latent of an array is the
@@ -40,6 +44,8 @@ def learned_step(bits: int, *, axis: int | None = None) -> Compressor:
     axis: of the weight, with one step for each index, such as `-1` for one a
       column of `[in, out]`; `N` is then the weights of one step. Default: one
       step for all.
+    keep_zeros: whether an array that is all zeros at `init` stays so. Otherwise
+      it trains, with the first step of an array drawn with variance `1 / n_in`.
 
   Raises:
     ValueError: bits out of range; in `init`, a weight without that axis.
@@ -53,10 +59,12 @@ def learned_step(bits: int, *, axis: int | None = None) -> Compressor:
 
   def init(w):
     axes = _others(w, axis)
-    live = w != 0
+    live = live_weights(w, keep_zeros)
     sums = lambda x: jnp.sum(x, axes, jnp.float32, keepdims=axis is not None)
     count = jnp.maximum(sums(live), 1)
     mean = sums(jnp.abs(w.astype(jnp.float32)) / count)
+    is_new = (mean == 0) & live.any(axes, keepdims=axis is not None)
+    mean = jnp.where(is_new, _usual_mean(w.shape), mean)
     step = jnp.where(mean > 0, mean * (2 / high**0.5), 1)
     scale = 1 / jnp.sqrt(count * high)
     return LearnedStep(w, step), LearnedStepState(live, scale)
@@ -166,6 +174,12 @@ def _on_grid(x, step, gradient_scale, ends):
 def _codes(x, step, ends):
   size = jnp.maximum(jnp.abs(step), jnp.finfo(jnp.float32).tiny)
   return jnp.round(jnp.clip(x.astype(jnp.float32) / size, *ends)), size  # eq. 1
+
+
+def _usual_mean(shape):
+  """The mean magnitude of a normal array of variance `1 / n_in`."""
+  n_in = math.prod(shape[:-1]) if len(shape) > 1 else math.prod(shape)
+  return math.sqrt(2 / math.pi / max(1, n_in))
 
 
 def _others(w, axis):

@@ -8,7 +8,7 @@ import numpy as np
 
 from jcompress.base import Compressor, leafwise, no_update
 from jcompress.encoded import Quantized
-from jcompress.mask import apply_mask
+from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.prune.magnitude import require_every
 from jcompress.quantize.grouping import Axis, groups_of, require_groups
@@ -21,7 +21,7 @@ from jcompress.quantize.ranges import (
 
 
 class LinearState(NamedTuple):
-  live: jax.Array  # of the weight, bool: false where it was zero at init
+  live: jax.Array  # of the weight, bool: false where it stays zero
   calls: Any  # of update so far, int32; () for 'absmax', as is the next
   shares: Any  # of the largest magnitudes of the groups, at which to clip
 
@@ -44,6 +44,7 @@ def linear_quantize(
   calibration: str = 'absmax',
   percentile: float = 99.9,
   every: int = 100,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Trains weights through their rounding to a uniform grid.
 
@@ -72,6 +73,8 @@ def linear_quantize(
     percentile: in percent, above 50 and up to 100.
     every: finds the fraction anew in each `every`-th call of `update`, from the
       first call on; in between it is kept, and the largest magnitude followed.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: an argument out of range; in `init`, a weight that does not have
@@ -122,8 +125,9 @@ def linear_quantize(
   def init(w):
     if follows:
       groups_of(w.shape, axis, tile)
-      return w, LinearState(w != 0, (), ())
-    return w, LinearState(w != 0, jnp.zeros([], jnp.int32), find_shares(w))
+      return w, LinearState(live_weights(w, keep_zeros), (), ())
+    live, calls = live_weights(w, keep_zeros), jnp.zeros([], jnp.int32)
+    return w, LinearState(live, calls, find_shares(w))
 
   def fit(w, state):
     """The groups, their clips and grids; constants to the gradient."""

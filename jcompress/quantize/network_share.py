@@ -32,7 +32,8 @@ def hessian_kmeans_share(
   arrays together: with `h` the diagonal of the Hessian, twice what quantization
   adds to the loss at a minimum. The latent is the one codebook, in float32; its
   training sums the gradients of all members in all arrays. Exact zeros keep a
-  code of their own, outside the `k`, and stay zero.
+  code of their own, outside the `k`, and stay zero: also those of an array that
+  has nothing else, so train such arrays before.
 
   Under `select(pattern, ...)` all arrays that match share the codebook. So give
   the method the whole network and one `k`: one `k` an array is `kmeans_share`.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jcompress.numerics.counts import nearest_share
 from jcompress.prune.threshold import kth_largest
 from jcompress.quantize.grouping import Groups
 
@@ -32,8 +33,8 @@ def percentile_share(
     In `0 .. 1`, of the shape of the scale; 1 for a group of zeros.
   """
   rows = groups.rows(jnp.maximum(size, 0))
-  live = jnp.sum(rows > 0, axis=1, dtype=jnp.float32)
-  above = jnp.round(live * (1 - percentile / 100)).astype(jnp.int32)
+  live = jnp.sum(rows > 0, axis=1, dtype=jnp.int32)
+  above = nearest_share(1 - percentile / 100, live)
   clip = jax.vmap(kth_largest)(rows, above + 1)
   largest = jnp.max(rows, axis=1, initial=0)
   share = jnp.where(largest > 0, clip / jnp.where(largest > 0, largest, 1), 1)

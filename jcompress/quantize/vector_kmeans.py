@@ -93,7 +93,8 @@ def vector_kmeans(
   marks = rng.random((k, 2 + int(math.log(k))), np.float32)
   samples = max(samples, 4 * k)
   sample = rng.integers(0, n, samples, np.int32) if samples < n else None
-  found = _cluster_blocks(blocks, weights, marks, sample, iterations)
+  most = jnp.int32(min(iterations, 2**31 - 1 - k))
+  found = _cluster_blocks(blocks, weights, marks, sample, most)
   return found if x.ndim == 3 else VectorKMeans(*(a[0] for a in found))
 
 

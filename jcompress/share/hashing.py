@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jcompress import tree
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor, inner_state, leafwise, map_state
 from jcompress.binarize.latent import require_choice
 from jcompress.encoded import Hashed
 from jcompress.encoded.hashed import MAX_SIZE, look_up
@@ -136,8 +136,9 @@ def hashed(
 
   def init_all(weights):
     latent, state = comp.init(weights)
-    state = _distinct_seeds(state)
-    return jax.tree.map(start, weights, latent, state), state
+    state = map_state(_distinct_seeds, state)
+    floats, _ = tree.split_floats(weights)
+    return jax.tree.map(start, floats, latent, inner_state(state)), state
 
   return comp._replace(init=init_all)
 

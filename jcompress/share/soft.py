@@ -10,7 +10,7 @@ import optax
 from jcompress import tree
 from jcompress.base import Compressor, checked
 from jcompress.encoded import Codebook
-from jcompress.mask import apply_mask
+from jcompress.mask import apply_mask, live_weights
 from jcompress.share.mixture import (
   Mixture,
   assign,
@@ -42,6 +42,7 @@ def soft_share(
   precision: tuple[float, float] | None = (250.0, 0.1),
   zero_beta: tuple[float, float] | None = None,
   merge_below: float = 1e-10,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Learns weights and the few values that they gather around.
 
@@ -78,6 +79,8 @@ def soft_share(
       trained, too, from `zero_proportion` on.
     merge_below: components are merged before shipping while the
       Kullback-Leibler divergence of two is below this, `>= 0`.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: a number out of range.
@@ -137,7 +140,7 @@ def soft_share(
 
   def init(params):
     leaves = [tree.replicated(jnp.asarray(w)) for w in jax.tree.leaves(params)]
-    live = jax.tree.map(lambda w: w != 0, params)
+    live = jax.tree.map(lambda w: live_weights(w, keep_zeros), params)
     state = SoftShareState(live, jnp.zeros([], jnp.int32))
     return SoftShareLatent(params, start(leaves)), state
 

@@ -10,6 +10,7 @@ import optax
 from jcompress.base import Compressor, checked
 from jcompress.mask import apply_mask, encode_sparse
 from jcompress.prune.magnitude import (
+  comparable,
   kept_count,
   require_every,
   require_one_criterion,
@@ -28,7 +29,8 @@ class GroupState(NamedTuple):
   calls: jax.Array  # of update so far, int32
   kept: list[jax.Array]  # bool, one a group: false once it is removed
   limits: list[jax.Array]  # float32: groups with smaller norms are pressed
-  live: Any  # of the params, bool: false where a weight was zero at init
+  live: Any  # of the params, bool: false where a weight stays zero
+  fresh: Any  # a bool an array of groups: all zeros at init; () in a layer
 
 
 def gradual_groups(
@@ -39,6 +41,7 @@ def gradual_groups(
   lead: int = 0,
   every: int = 1,
   scope: str = 'layer',
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Removes whole groups of weights, the smallest first, more and more.
 
@@ -51,7 +54,8 @@ def gradual_groups(
 
   so that they are small before they go, and larger groups are left alone. At
   the end of the schedule exactly `round(sparsity n)` of `n` groups are zero,
-  and the rest is fine-tuned without a pull. To stay within a budget of
+  and the rest is fine-tuned without a pull. `init` removes what the sparsity of
+  call 0 wants. To stay within a budget of
   accuracy, watch it while the sparsity grows, and take the last params that
   were within.
 
@@ -68,7 +72,10 @@ def gradual_groups(
     lead: how many calls the penalty is ahead of the removal, `>= 0`.
     every: removes in each `every`-th call of `update`, from the first call on.
     scope: `'layer'` ranks the groups of each array by themselves, `'global'`
-      all together, by their root mean squares.
+      all together, by their root mean squares. Arrays that were all zeros at
+      `init` take part with those over their own mean, times that of the others.
+    keep_zeros: whether an array that is all zeros at `init` stays so. Otherwise
+      it trains, and loses groups as soon as they differ.
 
   Raises:
     ValueError: an option out of range; a strength without a lead on a schedule,
@@ -101,6 +108,7 @@ def gradual_groups(
     if scope == 'global':
       roots = [np.sqrt(np.maximum(g.sizes, 1)) for g in found]
       norms = [n / r for n, r in zip(norms, roots, strict=True)]
+      norms = comparable(norms, state.fresh)
     return [jnp.where(k, n, 0) for k, n in zip(state.kept, norms, strict=True)]
 
   def each(choose, norms):
@@ -112,7 +120,11 @@ def gradual_groups(
     keep = lambda n: largest_mask(n, kept_count(sparsity, n, state.calls))
     last = lambda n: kth_largest(n, kept_count(sparsity, n, state.calls + lead))
     kept = each(keep, norms)
-    kept = [k & (n > 0) for k, n in zip(kept, norms, strict=True)]
+    # Of an array that is all zeros still, none is smaller than another.
+    kept = [
+      jnp.where(jnp.any(n > 0), k & (n > 0), old)
+      for k, n, old in zip(kept, norms, state.kept, strict=True)
+    ]
     limit = each(last, norms)
     limits = [limit] * len(norms) if scope == 'global' else limit
     # Without a group to be kept there is none that a limit could spare.
@@ -121,11 +133,20 @@ def gradual_groups(
   def init(params):
     leaves, treedef = jax.tree.flatten(params)
     found = bind(kind, params)
-    live = live_entries(found, leaves)
+    live = live_entries(found, leaves, keep_zeros)
     used = [g.sums([m.astype(jnp.float32) for m in live]) > 0 for g in found]
-    limits = [jnp.zeros([], jnp.float32) for _ in found]
-    calls = jnp.zeros([], jnp.int32)
-    return params, GroupState(calls, used, limits, treedef.unflatten(live))
+    fresh = ()
+    if scope == 'global':
+      sums = [g.sums([x != 0 for x in leaves]) for g in found]
+      fresh = [~jnp.any(x > 0) for x in sums]
+    start = GroupState(
+      calls=jnp.zeros([], jnp.int32),
+      kept=used,
+      limits=[jnp.zeros([], jnp.float32) for _ in found],
+      live=treedef.unflatten(live),
+      fresh=fresh,
+    )
+    return params, start._replace(kept=find(params, start)[0])
 
   def entries(w, state):
     """The mask of the entries that are left."""
@@ -152,7 +173,7 @@ def gradual_groups(
       lambda: find(w, state),
       lambda: (state.kept, state.limits),
     )
-    return w, GroupState(state.calls + 1, kept, limits, state.live)
+    return w, state._replace(calls=state.calls + 1, kept=kept, limits=limits)
 
   def encode(w, state):
     return encode_sparse(w, entries(w, state))

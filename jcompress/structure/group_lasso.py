@@ -35,6 +35,7 @@ def group_lasso(
   learning_rate: float | optax.Schedule | None = None,
   zero_weights_below: float = 0.0,
   zero_groups_below: float = 0.0,
+  keep_zeros: bool = False,
 ) -> Compressor:
   """Pulls groups of weights to zero as wholes.
 
@@ -75,6 +76,8 @@ def group_lasso(
       zero (Wen et al.: 1e-4).
     zero_groups_below: after each step, groups whose root mean square is smaller
       are set to zero.
+    keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
+      it trains.
 
   Raises:
     ValueError: a number out of range; not one strength a grouping; a learning
@@ -121,7 +124,8 @@ def group_lasso(
 
   def init(params):
     leaves, treedef = jax.tree.flatten(params)
-    live = live_entries([g for _, g in bound(params)], leaves)
+    found = [g for _, g in bound(params)]
+    live = live_entries(found, leaves, keep_zeros)
     return params, LassoState(jnp.zeros([], jnp.int32), treedef.unflatten(live))
 
   def view(w, state):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from jcompress.channels.graph import ChannelGraph
 from jcompress.channels.kernel_axes import output_axes
+from jcompress.mask import live_weights
 from jcompress.structure.unit_groups import UnitGroups, claims_of
 
 Shape = tuple[int, ...]
@@ -181,22 +182,28 @@ def grouping(groups: str | Grouping) -> Grouping:
 
 
 def live_entries(
-  groups: Sequence[Groups], leaves: Sequence[jax.Array]
+  groups: Sequence[Groups],
+  leaves: Sequence[jax.Array],
+  keep_zeros: bool = False,
 ) -> list[Array]:
-  """Which entries may move: those that are not zero.
+  """Which entries may move: those of `live_weights`.
 
-  A bias that starts at zero may move too, unless its whole unit is zero.
+  With groups that are units, a bias that starts at zero may move too, unless
+  its whole unit is zero.
   """
   units = [g for g in groups if isinstance(g, UnitGroups)]
 
   @jax.jit  # as one computation: networks have many units and leaves
   def find(leaves):
-    live = [x != 0 for x in leaves]
+    live = [live_weights(x, keep_zeros) for x in leaves]
     if not units:
       return live
+    filled = [
+      x != 0 if x.ndim < 2 else m for x, m in zip(leaves, live, strict=True)
+    ]
     free = [jnp.ones(x.shape, bool) for x in leaves]
     for group in units:
-      is_used = group.sums(live) > 0
+      is_used = group.sums(filled) > 0
       for i, used in group.spread(is_used, leaves).items():
         free[i] = free[i] & used
     kinds = zip(free, live, leaves, strict=True)

@@ -149,6 +149,6 @@ def test_glorot_scaling_works_under_select():
   tx = scale_by_glorot()
   scaled, _ = tx.update(latent, tx.init(latent))
   np.testing.assert_allclose(
-    scaled.chosen[0]['fc']['kernel'], np.sqrt(12 / 1.5), rtol=1e-6
+    scaled['fc']['kernel'], np.sqrt(12 / 1.5), rtol=1e-6
   )
-  np.testing.assert_array_equal(scaled.rest['fc']['bias'], 1)
+  np.testing.assert_array_equal(scaled['fc']['bias'], 1)

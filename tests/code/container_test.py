@@ -1,6 +1,8 @@
 """Tests of the file."""
 
+import dataclasses
 import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -156,9 +158,12 @@ def test_equal_bytes_of_other_kinds_are_not_tied():
 
 
 def test_nan_names_its_leaf():
-  tree = {'fc1': {'bias': encoded.Dense(jnp.array([1.0, jnp.nan]))}}
+  values = jnp.array([1.0, jnp.nan])
+  tree = {'fc1': {'bias': encoded.Sparse(values, jnp.ones(2, bool))}}
   with pytest.raises(ValueError, match='fc1/bias has NaN'):
     container.pack(tree)
+  tree = {'fc1': {'bias': encoded.Dense(values)}}  # as it is
+  _same(container.unpack(container.pack(tree)).tree, tree)
 
 
 def test_unknown_coder():
@@ -198,3 +203,27 @@ def test_a_long_stream_is_within_a_percent_of_its_entropy():
   codes = np.clip(np.round(rng.laplace(0, 2, (400, 500))) + 16, 0, 31)
   leaf = encoded.Codebook(jnp.arange(32.0), jnp.asarray(codes, jnp.uint8))
   assert len(container.pack({'w': leaf})) < 1.01 * leaf.bits() / 8
+
+
+def test_what_a_file_cannot_hold_is_named_by_its_path():
+  @dataclasses.dataclass
+  class Layer:
+    kernel: Any
+
+  for bad, text in (
+    (np.ones(3, '>f4'), 'fc/w has dtype >f4'),
+    (np.array(['a']), 'fc/w has dtype <U1'),
+    (Layer(jnp.ones(2)), 'fc/w is of type Layer'),
+    (encoded.Dense(np.ones(3, '>f4')), 'fc/w has dtype >f4'),
+  ):
+    with pytest.raises(ValueError, match=text):
+      container.pack({'fc': {'w': bad}})
+
+
+def test_keys_are_shipped_as_they_are():
+  keys = {
+    'one': jax.random.key(3),
+    'many': jax.random.split(jax.random.key(0)),
+  }
+  read = encoded.decode(container.unpack(container.pack(keys)).tree)
+  assert read['one'] == keys['one'] and (read['many'] == keys['many']).all()

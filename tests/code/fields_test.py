@@ -116,3 +116,31 @@ def test_empty_arrays_are_kept_or_not_written():
   ):
     with pytest.raises(ValueError, match='w.* has the empty shape'):
       layouts.encode(leaf, 'auto', 'w')
+
+
+def test_keys_are_written_and_other_generators_refused():
+  leaf = encoded.as_it_is(jax.random.split(jax.random.key(7), 2))
+  assert (round_trip(leaf).decode() == leaf.decode()).all()
+  record = layouts.encode(leaf, 'auto', 'w')
+  for bad in (b'threefry2x33', b'unsafe_rbg..'):
+    with pytest.raises(ValueError, match='does not decode'):
+      layouts.decode(record.replace(b'threefry2x32', bad), 'Key')
+  with pytest.raises(ValueError, match='does not decode'):
+    layouts.encode(encoded.Key(jnp.ones(3), 'rbg'), 'auto', 'w')
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+def test_arrays_that_are_shipped_as_they_are_may_have_nan_and_inf(bad):
+  values = np.array([1.0, bad, -0.0], np.float32)
+  values.view(np.uint32)[1] |= 5 * np.isnan(bad)  # one NaN of many
+  leaf = round_trip(encoded.Dense(values))
+  assert np.asarray(leaf.values).tobytes() == values.tobytes()
+
+
+def test_other_byte_orders_are_refused():
+  for leaf in (
+    encoded.Dense(np.ones(2, '>f4')),
+    encoded.Codebook(jnp.ones(2), np.ones(3, '>i2')),
+  ):
+    with pytest.raises(ValueError, match='w has dtype >.*byte order'):
+      layouts.encode(leaf, 'auto', 'w')

@@ -54,3 +54,13 @@ def test_leaves_pass_through_jit():
   got = jax.jit(lambda t: jax.tree.map(lambda x: x, t))(LEAVES)
   assert got['low_rank'].shape == (4,)
   assert jax.tree.structure(got) == jax.tree.structure(LEAVES)
+
+
+def test_keys_are_their_words_and_their_generator():
+  for impl, words in (('threefry2x32', 2), ('rbg', 4)):
+    keys = jax.random.split(jax.random.key(1, impl=impl), 3)
+    leaf = encoded.as_it_is(keys)
+    assert type(leaf) is encoded.Key and leaf.data.shape == (3, words)
+    assert leaf.bits() == 3 * words * 32
+    assert (leaf.decode() == keys).all()
+  assert type(encoded.as_it_is(jnp.ones(2))) is encoded.Dense

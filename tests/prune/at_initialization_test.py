@@ -134,3 +134,13 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_scores_that_are_not_finite_are_refused():
   with pytest.raises(ValueError, match='fc0/kernel, fc1/kernel at scoring'):
     jc.snip_mask(loss, PARAMS, BATCH * jnp.inf, 0.5)
+
+
+def test_an_array_of_zeros_may_be_kept_and_is_not_lost_unsaid():
+  params = {'a/kernel': jnp.ones((4, 2)), 'b/kernel': jnp.zeros((2, 3))}
+  loss = lambda p, x: jnp.sum((x @ p['a/kernel'] @ p['b/kernel'] - 1) ** 2)
+  x = jnp.ones((2, 4))
+  with pytest.raises(ValueError, match='leaves nothing of .*b/kernel'):
+    jc.snip_mask(loss, params, x, 0.5)
+  mask = jc.snip_mask(loss, params, x, 0.5, min_density=0.5)
+  assert int(mask['b/kernel'].sum()) == 3

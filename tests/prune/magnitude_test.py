@@ -5,6 +5,7 @@ import optax
 import pytest
 
 import jcompress as jc
+from jcompress.prune import magnitude
 
 W = jnp.array([0.05, -0.02, 0.11, -0.3, 0.0, 0.21])
 
@@ -122,3 +123,23 @@ def test_rewinding_resets_what_is_left_to_its_start():
 def test_bad_arguments_are_refused(arguments, message):
   with pytest.raises(ValueError, match=message):
     jc.magnitude_prune(**arguments)
+
+
+@pytest.mark.parametrize(
+  ('size', 'kept'),
+  [(2**24 + 1, 1_677_722), (2**31, 214_748_365), (10**10, 10**9)],
+)
+def test_counts_are_exact_for_any_number_of_weights(size, kept):
+  like = {'w': jax.ShapeDtypeStruct((size,), jnp.float32)}
+  schedule = optax.constant_schedule(jnp.float32(0.9))
+  for sparsity in (0.9, schedule):
+    assert int(magnitude.kept_count(sparsity, like, jnp.int32(0))) == kept
+
+
+def test_global_scope_takes_more_weights_than_32_bits_count():
+  like = {k: jax.ShapeDtypeStruct((2**30, 2), jnp.float32) for k in 'ab'}
+  for sparsity in (0.9, lambda _: jnp.float32(0.9)):
+    comp = jc.magnitude_prune(sparsity, scope='global')
+    latent, state = jax.eval_shape(comp.init, like)
+    _, after = jax.eval_shape(comp.update, latent, state, latent)
+    assert after.mask['a'].shape == (2**30, 2)

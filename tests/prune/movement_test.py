@@ -27,7 +27,7 @@ def scored(comp, scores, calls=0, w=None):
   """What the mask is once the scores have these values."""
   scores = jnp.asarray(scores, jnp.float32)
   latent, state = comp.init(jnp.ones_like(scores) if w is None else w)
-  latent = latent._replace(scores=scores)
+  latent = latent._replace(value=latent.value._replace(scores=scores))
   state = state._replace(calls=jnp.int32(calls))
   _, state = update(comp)(latent, state, latent)
   return state.mask
@@ -55,8 +55,8 @@ def test_weights_learn_where_they_are_kept_and_scores_everywhere():
   view, pull = jax.vjp(lambda l: comp.view(l, state), latent)
   np.testing.assert_array_equal(view, [0.5, 0, 1, 0])
   (grad,) = pull(jnp.array([1.0, 2.0, 3.0, 4.0]))
-  np.testing.assert_array_equal(grad.weights, [1, 0, 3, 0])
-  np.testing.assert_array_equal(grad.scores, [0.5, -4, 3, -1])
+  np.testing.assert_array_equal(grad.value.weights, [1, 0, 3, 0])
+  np.testing.assert_array_equal(grad.value.scores, [0.5, -4, 3, -1])
 
 
 def test_scores_add_up_the_movement_away_from_zero():
@@ -73,10 +73,10 @@ def test_scores_add_up_the_movement_away_from_zero():
     return *comp.update(latent, state, grads), grads
 
   for _ in range(5):
-    seen, w = comp.view(latent, state), latent.weights
+    seen, w = comp.view(latent, state), latent.value.weights
     latent, state, _ = step(latent, state)
     moved -= rate * np.asarray((seen - target) * w)
-  np.testing.assert_allclose(latent.scores, moved, rtol=1e-5)
+  np.testing.assert_allclose(latent.value.scores, moved, rtol=1e-5)
   # What shrinks goes, however large it is; magnitude would keep the third.
   np.testing.assert_array_equal(state.mask, [0, 1, 0, 1])
 
@@ -103,8 +103,12 @@ def test_penalty_is_the_mean_sigmoid_of_all_live_scores():
   comp = jc.movement_prune(threshold=0.1, strength=lambda calls: 2.0 * calls)
   latent, state = comp.init({'a': jnp.array([1.0, 0.0]), 'b': jnp.ones(2)})
   scores = {'a': jnp.array([0.0, 9.0]), 'b': jnp.log(jnp.array([3.0, 1 / 3]))}
+  latent = {
+    k: x._replace(value=x.value._replace(scores=scores[k]))
+    for k, x in latent.items()
+  }
   state = state._replace(calls=jnp.int32(5))
-  got = comp.penalty(latent._replace(scores=scores), state)
+  got = comp.penalty(latent, state)
   np.testing.assert_allclose(got, 10 * (0.5 + 0.75 + 0.25) / 3, rtol=1e-6)
 
 
@@ -124,17 +128,17 @@ def test_labels_give_the_scores_a_rate_of_their_own():
   tx = optax.partition(rates, jc.movement_labels)
   ones = jax.tree.map(jnp.ones_like, latent)
   updates, _ = tx.update(ones, tx.init(latent), latent)
-  (part,) = updates.chosen
-  np.testing.assert_array_equal(part.scores['a'], [-0.25, -0.25])
-  np.testing.assert_array_equal(part.weights['a'], [-0.5, -0.5])
-  np.testing.assert_array_equal(updates.rest['b'], [-0.5, -0.5])
+  part = updates['a'].value
+  np.testing.assert_array_equal(part.scores, [-0.25, -0.25])
+  np.testing.assert_array_equal(part.weights, [-0.5, -0.5])
+  np.testing.assert_array_equal(updates['b'], [-0.5, -0.5])
 
 
 def test_half_precision_weights_have_scores_in_full():
   comp = jc.movement_prune(0.5)
   latent, state = comp.init(jnp.array([1.0, 3.0], jnp.bfloat16))
   grad = jax.grad(lambda l: comp.view(l, state).sum().astype(jnp.float32))
-  scores = grad(latent).scores
+  scores = grad(latent).value.scores
   assert scores.dtype == jnp.float32
   np.testing.assert_array_equal(scores, [1, 3])
 
@@ -155,3 +159,18 @@ def test_half_precision_weights_have_scores_in_full():
 def test_bad_arguments_are_refused(arguments, message):
   with pytest.raises(ValueError, match=message):
     jc.movement_prune(**arguments)
+
+
+def test_what_it_prunes_is_not_known_before_a_gradient():
+  params = {'w': jnp.array([1.0, -2.0, 3.0, 4.0])}
+  comp = jc.movement_prune(0.5)
+  latent, state = comp.init(params)
+  with pytest.raises(ValueError, match='sparsity 0.5 cannot ship before it'):
+    comp.encode(latent, state)
+  jax.eval_shape(comp.encode, latent, state)
+  latent, state = comp.update(latent, state, latent)
+  shipped = jc.decode(comp.encode(latent, state))
+  assert np.count_nonzero(shipped['w']) == 2
+  dense = jc.movement_prune(optax.constant_schedule(0.0))
+  shipped = jc.decode(dense.encode(*dense.init(params)))
+  np.testing.assert_array_equal(shipped['w'], params['w'])

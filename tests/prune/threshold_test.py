@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from jcompress.numerics import counts
 from jcompress.prune import threshold
 
 kth_largest, largest_mask = map(
@@ -79,3 +80,16 @@ def test_counts_are_exact_on_a_layer_under_jit_and_vmap():
   x = jax.random.normal(jax.random.key(0), (2, 300, 100)).round(1)
   mask = jax.jit(jax.vmap(largest_mask))(jnp.abs(x), jnp.array([1234, 29999]))
   np.testing.assert_array_equal(mask.sum((1, 2)), [1234, 29999])
+
+
+def test_counts_of_more_than_2_to_the_31_weights_are_64_bits_wide(monkeypatch):
+  like = [jax.ShapeDtypeStruct((2**30, 3), jnp.float32)] * 2
+  masks = jax.eval_shape(lambda x: threshold.largest_mask(x, 2**32), like)
+  assert [(m.shape, m.dtype) for m in masks] == [((2**30, 3), bool)] * 2
+  monkeypatch.setattr(counts, '_WIDE_FROM', 5)
+  x = [jnp.array([3.0, 1.0, 2.0]), jnp.array([2.0, 2.0, 0.0])]
+  for keep in range(7):
+    found = np.concatenate(threshold.largest_mask(x, keep))
+    best = np.argsort(-np.concatenate(x), kind='stable')[:keep]
+    np.testing.assert_array_equal(np.flatnonzero(found), np.sort(best))
+  assert threshold.kth_largest(x, 4) == 2 and threshold.kth_largest(x, 5) == 1

@@ -74,11 +74,12 @@ def test_a_view_of_weights_off_the_grid_is_on_it():
 
 
 def test_zeros_learn_only_where_they_may():
-  w = jnp.array([0.0, 1.0])
-  kept, _ = run(jc.fixed_point(3, 4), w, 0.5, 1)
+  kept, _ = run(jc.fixed_point(3, 4), jnp.array([0.0, 1.0]), 0.5, 1)
   np.testing.assert_array_equal(kept, [0, 1.5])
-  bias, _ = run(jc.fixed_point(3, 4, keep_zeros=False), w, 0.5, 1)
-  np.testing.assert_array_equal(bias, [0.5, 1.5])
+  bias, _ = run(jc.fixed_point(3, 4), jnp.zeros(2), 0.5, 1)
+  np.testing.assert_array_equal(bias, [0.5, 0.5])
+  kept, _ = run(jc.fixed_point(3, 4, keep_zeros=True), jnp.zeros(2), 0.5, 1)
+  np.testing.assert_array_equal(kept, [0, 0])
 
 
 def test_sixteen_bits_are_codes_and_more_are_floats():

@@ -47,7 +47,7 @@ def trained(dtype=jnp.float32, steps=4):
 
 def test_the_latent_is_one_codebook_in_float32():
   latent, _ = SHARE.init(params(jnp.bfloat16))
-  (centers,) = latent.chosen
+  (centers,) = latent.shared
   assert centers.shape == (15,) and centers.dtype == jnp.float32
 
 
@@ -73,7 +73,7 @@ def test_the_gradient_of_a_center_is_summed_over_all_layers():
     jnp.vdot(SHARE.view(l, state)[name]['kernel'], weights[name]['kernel'])
     for name in KERNELS
   )
-  (grad,) = jax.grad(dot)(latent).chosen
+  (grad,) = jax.grad(dot)(latent).shared
   want = np.zeros(16)
   for name in KERNELS:
     codes = state[0].shares[name]['kernel'].codes
@@ -85,7 +85,7 @@ def test_the_file_has_the_codebook_once():
   latent, state = trained()
   encoded = SHARE.encode(latent, state)
   data = container.pack(encoded, coder='raw')
-  (centers,) = latent.chosen
+  (centers,) = latent.shared
   assert data.count(np.asarray(centers).tobytes()) == 1
   read = container.unpack(data).tree
   one = read['fc0']['kernel'].centers

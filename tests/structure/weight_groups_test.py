@@ -109,8 +109,9 @@ def test_biases_may_leave_zero_unless_their_unit_is_zero():
   assert live[0].tolist() == [[True, False, False], [True, True, False]]
   assert live[1].tolist() == [True, True, False]
   assert live[3].tolist() == [True, True]
-  live = live_entries(bound('filters', {'b': jnp.zeros(3)}), [jnp.zeros(3)])
-  assert not np.any(live[0])
+  groups, zeros = bound('filters', {'b': jnp.zeros(3)}), [jnp.zeros(3)]
+  assert np.all(live_entries(groups, zeros)[0])
+  assert not np.any(live_entries(groups, zeros, keep_zeros=True)[0])
 
 
 GRAPH = channel_groups(
