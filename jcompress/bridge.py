@@ -8,7 +8,8 @@ import optax
 from jax.experimental import checkify
 
 from jcompress import tree
-from jcompress.base import Compressor, start_optimizer
+from jcompress.base import Compressor
+from jcompress.optimizer import start_optimizer
 
 
 class CompressedState(NamedTuple):

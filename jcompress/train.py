@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jcompress import tree
-from jcompress.base import Compressor, start_optimizer
+from jcompress.base import Compressor
+from jcompress.optimizer import start_optimizer
 
 LossFn = Callable[..., Any]
 Metrics = dict[str, jax.Array]
@@ -150,27 +150,3 @@ def _update(compressor, tx, ts, latent, opt_state, grads):
 def _floats_as(params, dtype):
   cast = lambda x: x.astype(dtype) if tree.is_float(x) else x
   return jax.tree.map(cast, params)
-
-
-def error_rate(
-  apply_fn: Callable[[Any, Any], Any],
-  params: Any,
-  images: np.ndarray,
-  labels: np.ndarray,
-  batch_size: int = 1000,
-) -> float:
-  """Percentage of images whose largest logit is not that of the label.
-
-  Args:
-    apply_fn: `(params, images [batch, ...]) -> logits [batch, classes]`.
-    params: decoded from what is shipped, if the error is to be reported.
-    images: `[n, ...]`, as the model takes them.
-    labels: `[n]`, integers.
-    batch_size: images at a time.
-  """
-  predict = jax.jit(lambda p, x: apply_fn(p, x).argmax(-1))
-  wrong = 0
-  for i in range(0, len(labels), batch_size):
-    guess = np.asarray(predict(params, images[i : i + batch_size]))
-    wrong += int((guess != labels[i : i + batch_size]).sum())
-  return 100 * wrong / len(labels)

@@ -8,7 +8,6 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 import jcompress as jc
-from jcompress import train
 
 X = jax.random.normal(jax.random.key(0), (16, 5))
 Y = jnp.tanh(X[:, :3])
@@ -230,10 +229,3 @@ def test_a_mesh_gives_the_same_as_one_device(axis):
 def test_a_wrong_loss_function_is_refused(loss, extra, message):
   with pytest.raises(ValueError, match=message):
     fit(loss, jc.identity(), optax.sgd(0.1), plain_params(), 1, **extra)
-
-
-def test_error_rate_counts_wrong_classes():
-  apply = lambda params, x: x * params
-  images = np.eye(4, dtype=np.float32)
-  labels = np.array([0, 1, 2, 0])
-  assert train.error_rate(apply, 1.0, images, labels, batch_size=3) == 25

@@ -61,9 +61,40 @@ def shrink(
     ValueError: the plan is wrong, see `ChannelGraph.plan`; the small network
       computes something else.
   """
-  graph = channel_groups(apply_fn, params, *inputs, **options)
-  plan = graph.plan(keep)
+  plan, small_apply = shrink_function(
+    apply_fn, params, keep, *inputs, **options
+  )
   small = remove_channels(params, plan)
+  masked = jax.jit(apply_fn)(mask_channels(params, plan), *inputs)
+  masked = _cut(plan, masked)
+  got = jax.jit(small_apply)(small, *inputs)
+  _require_equal(masked, got, tolerance, 'the masked network', '')
+  return small, small_apply
+
+
+def shrink_function(
+  apply_fn: Callable[..., Any],
+  params: Any,
+  keep: Keep,
+  *inputs: Any,
+  **options: Any,
+) -> tuple[Plan, SmallApply]:
+  """The function that `shrink` gives, from shapes alone, without a check.
+
+  Args:
+    apply_fn: as of `shrink`.
+    params: pytree of arrays, or of their shapes and dtypes.
+    keep: as of `shrink`.
+    *inputs: as of `shrink`, or their shapes and dtypes.
+    **options: as of `shrink`.
+
+  Returns:
+    What is removed, and `small_apply`.
+
+  Raises:
+    ValueError: the plan is wrong, see `ChannelGraph.plan`.
+  """
+  plan = channel_groups(apply_fn, params, *inputs, **options).plan(keep)
   forms = jax.eval_shape(lambda p: p, params)
   plans = {_form(inputs): plan}
 
@@ -73,11 +104,7 @@ def shrink(
       plans[form] = _plan_again(apply_fn, forms, plan, xs, options)
     return evaluate(plans[form], small_params, *xs)
 
-  masked = jax.jit(apply_fn)(mask_channels(params, plan), *inputs)
-  masked = _cut(plan, masked)
-  got = jax.jit(small_apply)(small, *inputs)
-  _require_equal(masked, got, tolerance, 'the masked network', '')
-  return small, small_apply
+  return plan, small_apply
 
 
 def verify_rebuilt(
@@ -113,8 +140,8 @@ def verify_rebuilt(
 
 def _form(xs):
   leaves, treedef = jax.tree.flatten(xs)
-  forms = ((tuple(np.shape(x)), str(jnp.result_type(x))) for x in leaves)
-  return treedef, tuple(forms)
+  dtype = lambda x: x.dtype if hasattr(x, 'dtype') else jnp.result_type(x)
+  return treedef, tuple((tuple(np.shape(x)), str(dtype(x))) for x in leaves)
 
 
 def _plan_again(apply_fn, forms, plan, xs, options):

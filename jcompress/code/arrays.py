@@ -18,23 +18,10 @@ from jaxtyping import Shaped
 from jcompress.code import masks, streams, wire
 
 DTYPES = (
-  'bool',
-  'int8',
-  'int16',
-  'int32',
-  'int64',
-  'uint8',
-  'uint16',
-  'uint32',
-  'uint64',
-  'float16',
-  'bfloat16',
-  'float32',
-  'float64',
-  'float8_e4m3fn',
-  'float8_e5m2',
-  'int4',
-  'uint4',
+  *('bool', 'int8', 'int16', 'int32', 'int64'),
+  *('uint8', 'uint16', 'uint32', 'uint64'),
+  *('float16', 'bfloat16', 'float32', 'float64'),
+  *('float8_e4m3fn', 'float8_e5m2', 'int4', 'uint4'),
 )
 _RAW, _ZSTD, _PLANES, _LETTERS, _RANGE, _MASK = range(6)
 _MAX_DIMS, _MAX_AXES = 1 << 31, 32

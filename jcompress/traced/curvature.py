@@ -1,8 +1,7 @@
 """Second derivatives of a loss, as far as compression needs them.
 
-All of them stream over batches and take memory of a few copies of the params
-(`input_hessian`: of its results). Batches are weighted by their examples, the
-length of the first axis of their arrays.
+All stream over batches and take memory of a few copies of the params
+(`input_hessian`: of its results). Batches count by the length of first axes.
 """
 
 from collections.abc import Callable, Iterable
