@@ -1,59 +1,93 @@
-"""The `jcompress` command: train, inspect, evaluate."""
+"""The `jcompress` command."""
 
 import logging
 import os
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 
 import jax
 from absl import flags
-from ml_collections import config_flags
 
 import jcompress as jc
 from jcompress import reports
 from jcompress.code import container
-from jcompress.experiments import data, scans
-from jcompress.experiments.runs import (
-  console,
-  decoded_error,
-  load_recipe,
-  model_of,
-  run_config,
-  stage_params,
+from jcompress.experiments import (
+  arguments,
+  files,
+  results,
+  runs,
+  scans,
+  stages,
+  sweep,
 )
+from jcompress.experiments.evaluation import evaluate
+from jcompress.experiments.training import Stopped
 
 USAGE = """\
-jcompress train --config=FILE.py [--config.KEY=VALUE ...] --workdir=FOLDER
-    [--distributed]   Runs the stages of a config, or goes on with them, and
-                      writes model.jcz, metrics.jsonl, figures, report.html.
+jcompress train --config=FILE.py[:ROW] [--config.KEY=VALUE ...] --workdir=FOLDER
+                Runs the stages of a config, or goes on with them; writes
+                model.jcz, result.json, metrics.jsonl, figures, report.html.
 jcompress inspect FILE.jcz
-                      Prints what each layer costs in the file.
-jcompress evaluate FILE.jcz [--data=NAME] [--data_dir=FOLDER]
-                      Rebuilds the model from the file, prints its test error.
-jcompress sensitivity FILE.jcz [--workdir=FOLDER] [--data=...]
-jcompress sensitivity --config=FILE.py [...] --workdir=FOLDER [--stage=NAME]
-    [--sparsities=0.5,0.9] [--sparsity=TOTAL] [--examples=COUNT]
-                      Prunes each layer alone, of a file or after a stage of a
-                      run; prints the loss and writes sensitivity.json and .png.
+                Prints what each layer costs in the file.
+jcompress evaluate FILE.jcz [--data=NAME] [--config=FILE.py[:ROW]]
+                Rebuilds the model from the file and measures it.
+jcompress sensitivity FILE.jcz | --config=FILE.py[:ROW] --workdir=FOLDER
+                Prunes each layer alone, of a file or after a stage of a run.
+jcompress sweep --config=FILE.py[:ROW] [...] --seeds=0,1,2 --workdir=FOLDER
+                Runs rows and seeds that are missing, on several processes.
+jcompress results FOLDER
+                Makes tables and figures of all runs in a folder.
+jcompress COMMAND --help    What else a command takes.
+jcompress --version
 """
+
+TRAIN = """\
+jcompress train --config=FILE.py[:ROW] [--config.KEY=VALUE ...] --workdir=FOLDER
+
+Runs the stages of a config file, or of one of its rows. A run that was cut off
+goes on where it stopped, and ends in the same bytes. Ctrl-C saves and stops."""
+
+INSPECT = """\
+jcompress inspect FILE.jcz
+
+Prints the metadata of a file and what each layer costs in it."""
+
+EVALUATE = """\
+jcompress evaluate FILE.jcz
+
+Rebuilds the model from the file, and measures it on the test examples. A model
+that does not come with the package needs the --config that made it."""
+
+SENSITIVITY = """\
+jcompress sensitivity FILE.jcz [--config=FILE.py[:ROW]]
+jcompress sensitivity --config=FILE.py[:ROW] --workdir=FOLDER
+
+Prunes each layer alone, of a file or after a stage of a run; prints the loss on
+training examples and writes sensitivity.json and sensitivity.png."""
 
 SPARSITIES = ['0.2', '0.4', '0.6', '0.8', '0.9', '0.95', '0.98']
 
 
 def run() -> None:
-  """Entry point: prints a `ValueError` as one line, without a traceback."""
+  """Entry point: prints an error of use as one line, without a traceback."""
   logging.getLogger('absl').setLevel(logging.WARNING)
   try:
     main(sys.argv[1:])
+  except (Stopped, KeyboardInterrupt) as stop:
+    what = str(stop) or 'stopped; what was saved is kept.'
+    again = shlex.join(['jcompress', *sys.argv[1:]])
+    print(f'jcompress: {what} Go on with: {again}', file=sys.stderr)
+    sys.exit(130)
   except (ValueError, OSError, ImportError, flags.Error) as error:
     if os.environ.get('JCOMPRESS_TRACEBACK'):
       raise
     sys.exit(f'jcompress: {error}')
 
 
-def main(arguments: Sequence[str]) -> None:
-  """Runs one command; `arguments` are those after the program's name.
+def main(words: Sequence[str]) -> None:
+  """Runs one command; `words` are those after the program's name.
 
   Raises:
     ValueError: an unknown command, or whatever is wrong with its input.
@@ -63,117 +97,112 @@ def main(arguments: Sequence[str]) -> None:
     'inspect': _inspect,
     'evaluate': _evaluate,
     'sensitivity': _sensitivity,
+    'sweep': sweep.main,
+    'results': results.main,
   }
-  if not arguments or arguments[0] in ('help', '-h', '--help', '-help'):
+  if not words or words[0] in ('help', '-h', '--help', '-help'):
     print(USAGE, end='')
     return
-  name, *rest = arguments
+  name, *rest = words
+  if name == '--version':
+    print(f'jcompress {jc.__version__}')
+    return
   if name not in commands:
     raise ValueError(f'no command {name!r}; there are {", ".join(commands)}.')
   commands[name](rest)
 
 
-def _train(arguments):
-  values = flags.FlagValues()
-  _define_config(values, arguments)
-  flags.DEFINE_boolean(
-    'distributed', False, 'start up on many hosts', flag_values=values
-  )
-  _parse(values, arguments, 0)
+def _train(words):
+  parser = arguments.Parser(TRAIN)
+  parser.folder('workdir', 'output folder')
+  parser.folder('root', 'where runs lie that this one begins with')
+  parser.boolean('distributed', 'start up on many hosts')
+  parser.config(words)
+  if not parser.parse(words, 0):
+    return
+  values = parser.values
   if values.config is None or values.workdir is None:
     raise ValueError('train needs --config=FILE.py and --workdir=FOLDER.')
   if values.distributed:
     jax.distributed.initialize()
-  run_config(values.config, _recipe(values), pathlib.Path(values.workdir))
+  root = values.root and pathlib.Path(values.root)
+  workdir = pathlib.Path(values.workdir)
+  runs.run_recipe(parser.recipe(), values.config, workdir, root)
 
 
-def _inspect(arguments):
-  (path,) = _parse(flags.FlagValues(), arguments, 1)
-  contents = pathlib.Path(path).read_bytes()
+def _inspect(words):
+  parser = arguments.Parser(INSPECT)
+  if not parser.parse(words, 1):
+    return
+  contents = pathlib.Path(parser.others[0]).read_bytes()
   for key, value in container.unpack(contents).metadata.items():
     print(f'{key}: {value}')
-  console().print(reports.report(contents).table())
+  runs.console().print(reports.report(contents).table())
 
 
-def _evaluate(arguments):
-  values = flags.FlagValues()
-  _define_data(values)
-  (path,) = _parse(values, arguments, 1)
-  artifact = jc.load(path)
-  name, dataset = _dataset_of(artifact, path, values)
-  error = decoded_error(artifact, dataset)
-  print(f'test error on {name}, decoded from {path}: {error:.2f} %')
+def _evaluate(words):
+  parser = arguments.Parser(EVALUATE)
+  parser.data()
+  parser.config(words)
+  if not parser.parse(words, 1):
+    return
+  (path,) = parser.others
+  task, variables = _network(parser, path)
+  found = evaluate(task, variables)
+  print(f'{runs.in_words(found)} on {task.about.get("data")}, from {path}')
 
 
-def _sensitivity(arguments):
-  values = flags.FlagValues()
-  _define_config(values, arguments)
-  _define_data(values)
-  flags.DEFINE_string('stage', None, 'of the run', flag_values=values)
-  flags.DEFINE_list('sparsities', SPARSITIES, 'to try', flag_values=values)
-  flags.DEFINE_float('sparsity', None, 'of all layers', flag_values=values)
-  flags.DEFINE_integer('examples', 10_000, 'at most', flag_values=values)
-  of_run = any(a.lstrip('-').startswith('config') for a in arguments)
-  others = _parse(values, arguments, 0 if of_run else 1)
-  grid = [float(s) for s in values.sparsities]
-  if of_run:
-    if values.workdir is None or values.data or values.data_dir:
-      raise ValueError(
-        'With --config give --workdir, and the data as --config.data=NAME and '
-        '--config.data_dir=FOLDER.'
-      )
-    config, workdir = values.config, pathlib.Path(values.workdir)
-    dataset = data.load(config.data, data_dir=config.data_dir or None)
-    params = stage_params(
-      config, _recipe(values), dataset, workdir, values.stage
-    )
-    apply_fn = model_of({'model': config.model, 'classes': dataset.classes})
+def _network(parser, path):
+  """The task and the variables of a file, by its config where one is given."""
+  artifact, values = jc.load(path), parser.values
+  if values.config is not None:
+    task = parser.recipe().get_task(values.config)
+    task = files.shrunk(task, artifact.metadata)
   else:
+    task = files.task_of(artifact.metadata, values.data, values.data_dir)
+  return task, files.variables_of(artifact)
+
+
+def _sensitivity(words):
+  parser = arguments.Parser(SENSITIVITY)
+  parser.data()
+  parser.config(words)
+  parser.folder('workdir', 'output folder')
+  parser.text('stage', 'of the run; its first if not given')
+  parser.texts('sparsities', SPARSITIES, 'to try')
+  parser.number('sparsity', 'of all layers, to share out over them, too')
+  parser.count('examples', 10_000, 'of the training set, at most')
+  if not parser.parse(words, 0, 1):
+    return
+  values = parser.values
+  grid = [float(s) for s in values.sparsities]
+  if parser.others:
     if values.stage is not None:
-      raise ValueError('--stage needs --config and --workdir of its run.')
-    (path,) = others
-    artifact = jc.load(path)
+      raise ValueError(
+        '--stage is of a run: give --config and --workdir alone.'
+      )
+    (path,) = parser.others
+    task, variables = _network(parser, path)
     workdir = pathlib.Path(values.workdir or pathlib.Path(path).parent)
-    _, dataset = _dataset_of(artifact, path, values)
-    params, apply_fn = jc.decode(artifact.tree), model_of(artifact.metadata)
-  scan = scans.scan_model(apply_fn, params, dataset, grid, values.examples)
+  else:
+    task, variables, workdir = _after_stage(parser)
+  scan = scans.scan_task(task, variables, grid, values.examples)
   scans.write_scan(scan, workdir, values.sparsity)
 
 
-def _define_config(values, arguments):
-  config_flags.DEFINE_config_file(
-    'config',
-    help_string='config file',
-    flag_values=values,
-    sys_argv=['jcompress', *arguments],
-  )
-  flags.DEFINE_string('workdir', None, 'output folder', flag_values=values)
-
-
-def _define_data(values):
-  flags.DEFINE_string('data', None, 'name of the set', flag_values=values)
-  flags.DEFINE_string('data_dir', None, 'its folder', flag_values=values)
-
-
-def _recipe(values):
-  return load_recipe(config_flags.get_config_filename(values['config']))
-
-
-def _dataset_of(artifact, path, values):
-  name = values.data or artifact.metadata.get('data')
-  if name is None:
-    raise ValueError(f'{path} does not say its data set; give --data=NAME.')
-  return name, data.load(name, data_dir=values.data_dir)
-
-
-def _parse(values, arguments, wanted):
-  """Parses flags; gives the other arguments, `wanted` in number."""
-  others = values(['jcompress', *arguments])[1:]
-  if len(others) != wanted:
+def _after_stage(parser):
+  """The network after a stage of a run, the first if none is named."""
+  values = parser.values
+  if not values.config or not values.workdir or values.data or values.data_dir:
     raise ValueError(
-      f'expected {wanted} file name(s), got {others}. Usage:\n{USAGE}'
+      'Give a FILE.jcz, or --config and --workdir of a run, and its data as '
+      '--config.data=NAME and --config.data_dir=FOLDER.'
     )
-  return others
+  found, config = parser.recipe(), values.config
+  first, *_ = found.get_stages(config, found.get_task(config))
+  workdir = pathlib.Path(values.workdir)
+  done = stages.run(found, config, workdir, until=values.stage or first.name)
+  return done.task, done.variables, workdir
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ What is compiled is kept in `.pytest_cache`, for the processes of a run and for
 the next one.
 """
 
+import ctypes
 import gc
 import os
 import pathlib
@@ -42,8 +43,32 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile('short')
 
 
-@pytest.fixture(autouse=True, scope='module')
-def _forget_compiled_programs():
-  """What one file compiled is of no use to the next: gigabytes a process."""
-  yield
-  jax.clear_caches()
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+  """Forgets what was compiled where a file ends, or where it is too much.
+
+  It is of no use to the next file, and gigabytes a process.
+  """
+  is_last = nextitem is None or nextitem.path != item.path
+  if is_last or resident() > LIMIT['bytes']:
+    jax.clear_caches()
+    gc.collect()
+    release()
+    # What stays is not to be looked for after each test.
+    LIMIT['bytes'] = max(2e9, resident() + 5e8)
+
+
+LIMIT = {'bytes': 2e9}
+
+
+def resident():
+  """Bytes of memory that this process holds."""
+  pages = int(pathlib.Path('/proc/self/statm').read_text().split()[1])
+  return pages * os.sysconf('SC_PAGE_SIZE')
+
+
+def release():
+  """Gives freed memory back to the system, where that is glibc's to do."""
+  trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
+  if trim is not None:
+    trim(0)

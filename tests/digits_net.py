@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 import jcompress as jc
-from jcompress.experiments import data
+from jcompress.experiments import data, tasks
 
 HIDDEN = 64
 BATCH = 128
@@ -38,11 +38,11 @@ def apply(params, x):
 @functools.cache
 def digits():
   found = data.load('digits')
-  flat = lambda x: data.normalize(x).reshape(len(x), -1)
+  flat = lambda x: np.asarray(tasks.pixels(x)).reshape(len(x), -1)
   return (
-    flat(found.train_images),
+    flat(found.train_inputs),
     found.train_labels,
-    flat(found.test_images),
+    flat(found.test_inputs),
     found.test_labels,
   )
 

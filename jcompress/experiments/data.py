@@ -1,46 +1,49 @@
-"""Data sets as arrays in memory, and batches of them that can be resumed.
-
-An iterator over arrays in memory gives millions of examples a second, and a
-batch is a function of the seed and the step, so a restored run needs to know
-nothing but its step.
-"""
+"""Labelled sets of images, rows or tokens, as arrays in memory."""
 
 import gzip
 import importlib.metadata
 import importlib.util
 import pathlib
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32, Shaped, UInt8
+from jaxtyping import Int32, Shaped
 
-from jcompress.experiments import idx
+from jcompress.experiments import idx, npz
 
 FASHION_MNIST = '/usr/share/datasets/fashion-mnist'
 
 
 class Dataset(NamedTuple):
-  """A labelled set of images.
+  """A labelled set.
 
   Attributes:
-    train_images: `[n, height, width, channels]`, 0 .. 255.
+    name: as `load` takes it.
+    train_inputs: `[n, ...]`: images of bytes, `[n, height, width, channels]`;
+      floats, taken as they are; or tokens, integers `[n, length]`.
     train_labels: `[n]`, from zero.
-    test_images: `[m, height, width, channels]`, 0 .. 255.
-    test_labels: `[m]`, from zero.
+    test_inputs: `[m, ...]`.
+    test_labels: `[m]`.
   """
 
-  train_images: UInt8[np.ndarray, 'n h w c']
+  name: str
+  train_inputs: Shaped[np.ndarray, 'n ...']
   train_labels: Int32[np.ndarray, ' n']
-  test_images: UInt8[np.ndarray, 'm h w c']
+  test_inputs: Shaped[np.ndarray, 'm ...']
   test_labels: Int32[np.ndarray, ' m']
 
   @property
   def classes(self) -> int:
-    return int(self.train_labels.max()) + 1
+    labels = self.train_labels, self.test_labels
+    return 1 + max(int(y.max(initial=0)) for y in labels)
 
 
-def load(name: str, *, data_dir: str | pathlib.Path | None = None) -> Dataset:
+def load(
+  name: str,
+  *,
+  data_dir: str | pathlib.Path | None = None,
+  examples: int | None = None,
+) -> Dataset:
   """Loads a data set.
 
   Args:
@@ -48,14 +51,16 @@ def load(name: str, *, data_dir: str | pathlib.Path | None = None) -> Dataset:
       along, 4,000 to train and 1,000 to test; `'digits'`: scikit-learn's 1,797
       digits of 8x8 pixels, 1,437 and 360; `'mnist'` or `'fashion_mnist'`: from
       the four original IDX files if they are found, else as any other name: an
-      image classification set of TensorFlow Datasets.
+      image classification set of TensorFlow Datasets. A path that ends in
+      `.npz`: own arrays, see `npz.read`.
     data_dir: folder of the IDX files, gzipped or not, or of TensorFlow
       Datasets. Default for `'fashion_mnist'`: `/usr/share/datasets`, where
       Debian's package `dataset-fashion-mnist` puts them.
+    examples: how many of the training set to take, the first; all if not given.
 
   Raises:
-    ValueError: a package is missing, an IDX file is missing or damaged, the set
-      has no test split.
+    ValueError: a package is missing, an IDX or `.npz` file is missing or
+      damaged, the set has no test split, `examples` is not positive.
     ImportError: the set comes from TensorFlow Datasets and there is no
       TensorFlow.
 
@@ -63,6 +68,24 @@ def load(name: str, *, data_dir: str | pathlib.Path | None = None) -> Dataset:
     LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998.
     Xiao et al., Fashion-MNIST, 2017, arXiv 1708.07747.
   """
+  if examples is not None and examples < 1:
+    raise ValueError(f'examples is {examples}; it must be at least 1.')
+  x, y, *test = _arrays(name, data_dir)
+  return Dataset(name, x[:examples], y[:examples], *test)
+
+
+def of(config: Any) -> Dataset:
+  """The set that a config names, by its `data`, `data_dir` and `examples`."""
+  return load(
+    config.data,
+    data_dir=config.data_dir or None,
+    examples=config.examples or None,
+  )
+
+
+def _arrays(name, data_dir):
+  if name.endswith('.npz'):
+    return npz.read(pathlib.Path(name))
   if name == 'mnist_5k':
     return _mnist_5k()
   if name == 'digits':
@@ -74,84 +97,6 @@ def load(name: str, *, data_dir: str | pathlib.Path | None = None) -> Dataset:
   return _from_tfds(name, data_dir)
 
 
-def normalize(
-  images: Shaped[np.ndarray, '*shape'],
-) -> Float32[np.ndarray, '*shape']:
-  """Scales pixels from 0 .. 255 to [0, 1].
-
-  Raises:
-    ValueError: the pixels are not uint8.
-  """
-  if images.dtype != np.uint8:
-    raise ValueError(
-      f'The images are {images.dtype}; only uint8 pixels can be normalized.'
-    )
-  return images / np.float32(255)
-
-
-def batches(
-  images: Shaped[np.ndarray, 'n h w c'],
-  labels: Shaped[np.ndarray, ' labels'],
-  batch_size: int,
-  *,
-  seed: int,
-  start: int = 0,
-  steps: int | None = None,
-) -> Iterator[dict[str, np.ndarray]]:
-  """Yields shuffled batches, a pure function of the seed and the step.
-
-  Each epoch is a permutation of its own; what does not fill a batch at its end
-  is dropped. Started at step `s`, the iterator yields what one that was never
-  interrupted yields from there on.
-
-  Args:
-    images: uint8 pixels, to be normalized, or floats, taken as they are.
-    labels: integers.
-    batch_size: examples a batch, `1 .. n`.
-    seed: `>= 0`.
-    start: first step, `>= 0`.
-    steps: step before which to stop, counted from step 0 also when `start` is
-      larger; `epochs * (n // batch_size)` for whole epochs. Default: endless.
-
-  Yields:
-    `{'image': float32 [batch_size, h, w, c], 'label': int32 [batch_size]}`.
-
-  Raises:
-    ValueError: an argument is out of range; as many labels as images are not
-      there.
-  """
-  if len(images) != len(labels):
-    raise ValueError(
-      f'{len(images)} images and {len(labels)} labels: give one label an image.'
-    )
-  if not 1 <= batch_size <= len(images):
-    raise ValueError(
-      f'batch_size is {batch_size}; with {len(images)} examples it must lie in '
-      f'1 .. {len(images)}.'
-    )
-  if seed < 0 or start < 0:
-    raise ValueError(f'{seed=} and {start=} must not be negative.')
-  return _batches(images, labels, batch_size, seed, start, steps)
-
-
-def _batches(images, labels, batch_size, seed, step, steps):
-  per_epoch = len(images) // batch_size
-  epoch, order = -1, np.zeros(0, int)
-  while steps is None or step < steps:
-    if step // per_epoch != epoch:
-      epoch = step // per_epoch
-      order = np.random.default_rng((seed, epoch)).permutation(len(images))
-    first = step % per_epoch * batch_size
-    rows = order[first : first + batch_size]
-    image = images[rows]
-    is_raw = image.dtype == np.uint8
-    yield {
-      'image': normalize(image) if is_raw else image.astype(np.float32),
-      'label': labels[rows].astype(np.int32),
-    }
-    step += 1
-
-
 def _from_idx(train_images, train_labels, test_images, test_labels):
   def read(images, labels):
     x, y = idx.read(images, 3)[..., None], idx.read(labels, 1)
@@ -161,9 +106,7 @@ def _from_idx(train_images, train_labels, test_images, test_labels):
       )
     return x, y.astype(np.int32)
 
-  return Dataset(
-    *read(train_images, train_labels), *read(test_images, test_labels)
-  )
+  return *read(train_images, train_labels), *read(test_images, test_labels)
 
 
 def _mnist_5k():
@@ -200,7 +143,7 @@ def _split(images, labels, train):
   order = np.random.default_rng(0).permutation(len(images))
   labels = labels.astype(np.int32)
   a, b = order[:train], order[train:]
-  return Dataset(images[a], labels[a], images[b], labels[b])
+  return images[a], labels[a], images[b], labels[b]
 
 
 def _from_tfds(name, data_dir):
@@ -226,4 +169,4 @@ def _from_tfds(name, data_dir):
     tfds.load(name, split=['train', test], batch_size=-1, data_dir=folder)
   )
   train, held_out = [(p['image'], p['label'].astype(np.int32)) for p in parts]
-  return Dataset(*train, *held_out)
+  return *train, *held_out

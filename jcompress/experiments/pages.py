@@ -1,4 +1,4 @@
-"""One self-contained HTML page: a table, figures, a few sentences."""
+"""Self-contained HTML pages: tables, figures, a few sentences."""
 
 import base64
 import html
@@ -15,7 +15,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .8rem; text-align: right;
   border-bottom: 1px solid #ddd }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left }
-tr:last-child { font-weight: 600 }
+.total tr:last-child { font-weight: 600 }
 img { max-width: 100% }
 """
 
@@ -26,7 +26,7 @@ def render(
   report: Report,
   figures: Mapping[str, Any],
 ) -> str:
-  """Renders a page that needs no other file.
+  """Renders the page of a run.
 
   Args:
     title: heading.
@@ -34,21 +34,47 @@ def render(
     report: for the table.
     figures: caption to matplotlib figure.
   """
-  text = lambda x: html.escape(str(x))
-  facts_rows = ''.join(
-    f'<li>{text(k)}: <b>{text(v)}</b></li>' for k, v in facts.items()
+  rows = ''.join(
+    f'<li>{_text(k)}: <b>{_text(v)}</b></li>' for k, v in facts.items()
   )
-  images = ''.join(
-    f'<h2>{text(k)}</h2><img alt="{text(k)}" '
-    f'src="data:image/png;base64,{base64.b64encode(png(f)).decode()}">'
-    for k, f in figures.items()
-  )
+  images = [image(caption, figure) for caption, figure in figures.items()]
+  parts = [f'<ul>{rows}</ul>', table(COLUMNS, report.cells(), 'total'), *images]
+  return page(title, parts)
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+  """A page that needs no other file.
+
+  Args:
+    title: heading.
+    parts: of HTML, such as `table` and `image` give.
+  """
   return (
     f'<!doctype html><html lang="en"><meta charset="utf-8">'
-    f'<title>{text(title)}</title><style>{_STYLE}</style>'
-    f'<h1>{text(title)}</h1><ul>{facts_rows}</ul>'
-    f'{_table(report)}{images}</html>\n'
+    f'<meta name="viewport" content="width=device-width">'
+    f'<title>{_text(title)}</title><style>{_STYLE}</style>'
+    f'<h1>{_text(title)}</h1>{"".join(parts)}</html>\n'
   )
+
+
+def heading(text: str) -> str:
+  return f'<h2>{_text(text)}</h2>'
+
+
+def image(caption: str, figure: Any) -> str:
+  """A figure under its caption, inside the page."""
+  data = base64.b64encode(png(figure)).decode()
+  source = f'data:image/png;base64,{data}'
+  return f'{heading(caption)}<img alt="{_text(caption)}" src="{source}">'
+
+
+def table(
+  header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = ''
+) -> str:
+  """A table; of the kind `'total'` its last row is the sum of the others."""
+  row = lambda cells, tag: ''.join(f'<{tag}>{_text(c)}</{tag}>' for c in cells)
+  lines = ''.join(f'<tr>{row(cells, "td")}</tr>' for cells in rows)
+  return f'<table class="{kind}"><tr>{row(header, "th")}</tr>{lines}</table>'
 
 
 def png(figure: Any) -> bytes:
@@ -58,11 +84,5 @@ def png(figure: Any) -> bytes:
   return buffer.getvalue()
 
 
-def _table(report):
-  row = lambda cells, tag: ''.join(
-    f'<{tag}>{html.escape(c)}</{tag}>' for c in cells
-  )
-  rows: Sequence[str] = [
-    f'<tr>{row(cells, "td")}</tr>' for cells in report.cells()
-  ]
-  return f'<table><tr>{row(COLUMNS, "th")}</tr>{"".join(rows)}</table>'
+def _text(x):
+  return html.escape(str(x))

@@ -1,12 +1,11 @@
 """Figures of a run: where the bytes go, how training went, what was shared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jcompress import encoded, tree
-from jcompress.prune.increase import Increase
 from jcompress.prune.sensitivity import Scan
 from jcompress.reports import Report
 
@@ -80,7 +79,8 @@ def plot_weights(encoded_tree: Any, bins: int = 101):
       axes.hist(live, bins, histtype='step', density=True, label=name)
   axes.set_xlabel('weight')
   axes.set_ylabel('density of the nonzero weights')
-  axes.legend()
+  if axes.get_legend_handles_labels()[0]:
+    axes.legend()
   return fig
 
 
@@ -98,24 +98,68 @@ def plot_sensitivity(scan: Scan):
   return fig
 
 
-def plot_increase(curves: Mapping[str, Increase]):
-  """The predicted and the measured loss over the number of removed weights.
+def plot_front(rows: Sequence[Any]):
+  """Error against bytes of all rows, and the front that none of them beats.
 
   Args:
-    curves: by name, of `obd_increase` and `obs_increase`.
+    rows: of `results.read`.
   """
-  fig, axes = figure()
-  for name, curve in curves.items():
-    (line,) = axes.plot(
-      curve.removed, curve.predicted, '--', label=f'{name}, predicted'
+  fig, axes = figure(9, 6)
+  for row in rows:
+    axes.plot(row.bytes, row.error, 'o', color='C0')
+    axes.annotate(
+      row.name,
+      (row.bytes, row.error),
+      xytext=(4, 3),
+      textcoords='offset points',
+      fontsize=7,
     )
-    axes.plot(
-      curve.removed,
-      curve.measured,
-      color=line.get_color(),
-      label=f'{name}, measured',
-    )
-  axes.set_xlabel('removed weights')
-  axes.set_ylabel('increase of the loss')
-  axes.legend()
+  front = pareto([(row.bytes, row.error) for row in rows])
+  axes.step(*zip(*front, strict=True), where='post', color='C1', zorder=0)
+  axes.set_xscale('log')
+  axes.set_xlabel('bytes of the file')
+  axes.set_ylabel(f'{rows[0].metric}, decoded from the file')
+  return fig
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+  """The points with less error than all that are not larger, by size.
+
+  >>> pareto([(3, 1.0), (1, 4.0), (2, 5.0)])
+  [(1, 4.0), (3, 1.0)]
+  """
+  front: list[tuple[float, float]] = []
+  for size, error in sorted(points):
+    if not front or error < front[-1][1]:
+      front.append((size, error))
+  return front
+
+
+def plot_layers(rows: Sequence[Any]):
+  """Bits a weight and density of each kernel of some rows, as two maps.
+
+  Args:
+    rows: of `results.read`, whose networks have the same layers.
+  """
+  fig, _ = figure(9, 1.5 + 0.3 * len(rows))
+  fig.clear()
+  maps = fig.subplots(1, 2, sharey=True)
+  layers = rows[0].runs[0]['layers']
+  large = [n for n in layers if n.endswith('kernel')] or list(layers)
+  share = lambda row, n, key: row.mean(
+    lambda r: r['layers'][n][key] / max(1, r['layers'][n]['parameters'])
+  )
+  for axes, title, key, factor in (
+    (maps[0], 'bits a weight', 'bytes', 8),
+    (maps[1], 'nonzeros, %', 'nonzeros', 100),
+  ):
+    cells = [[factor * share(row, n, key) for n in large] for row in rows]
+    axes.imshow(np.log1p(cells), aspect='auto', cmap='Blues')
+    for y, values in enumerate(cells):
+      for x, value in enumerate(values):
+        axes.text(x, y, f'{value:.2g}', ha='center', va='center', fontsize=6)
+    names = [n.removeprefix('params/').removesuffix('/kernel') for n in large]
+    axes.set_xticks(range(len(large)), names, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(rows)), [r.name for r in rows], fontsize=7)
+    axes.set_title(title)
   return fig

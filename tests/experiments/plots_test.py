@@ -6,8 +6,7 @@ import pytest
 
 import jcompress as jc
 from jcompress import encoded
-from jcompress.experiments import plots
-from jcompress.prune.increase import Increase
+from jcompress.experiments import plots, results
 
 TREE = {
   'kernel': encoded.Dense(jnp.linspace(-1.0, 1.0, 300)),
@@ -55,16 +54,6 @@ def test_sensitivity_has_a_curve_a_layer_from_dense_to_sparse():
   assert [line.get_label() for line in axes.lines] == ['a', 'b']
 
 
-def test_increase_has_two_curves_of_one_color_a_method():
-  curve = Increase(np.arange(3), np.arange(3.0), np.arange(3.0) ** 2)
-  (axes,) = plots.plot_increase({'OBD': curve, 'OBS': curve}).axes
-  predicted, measured, *_ = axes.lines
-  np.testing.assert_array_equal(predicted.get_ydata(), [0, 1, 2])
-  np.testing.assert_array_equal(measured.get_ydata(), [0, 1, 4])
-  colors = [line.get_color() for line in axes.lines]
-  assert colors[0] == colors[1] != colors[2] == colors[3]
-
-
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
   real = builtins.__import__
 
@@ -76,3 +65,32 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
   monkeypatch.setattr(builtins, '__import__', no_matplotlib)
   with pytest.raises(ValueError, match=r'jcompress\[examples\]'):
     plots.figure()
+
+
+def row(name, error, size):
+  layers = {
+    'params/fc/kernel': {'parameters': 100, 'nonzeros': 20, 'bytes': 25},
+    'params/fc/bias': {'parameters': 4, 'nonzeros': 4, 'bytes': 16},
+  }
+  run = {'decoded': {'error': error}, 'bytes': size, 'layers': layers}
+  return results.Row('family', name, 'digits', [run])
+
+
+def test_the_front_is_of_rows_that_no_smaller_one_beats():
+  rows = [row('a', 5.0, 100), row('b', 6.0, 200), row('c', 4.0, 300)]
+  (axes,) = plots.plot_front(rows).axes
+  *points, front = axes.lines
+  assert [tuple(p.get_xydata()[0]) for p in points] == [
+    (100, 5),
+    (200, 6),
+    (300, 4),
+  ]
+  np.testing.assert_array_equal(front.get_xydata(), [[100, 5], [300, 4]])
+  assert [t.get_text() for t in axes.texts] == ['a', 'b', 'c']
+
+
+def test_layers_show_bits_and_nonzeros_of_kernels():
+  bits, kept = plots.plot_layers([row('a', 5.0, 100), row('b', 6.0, 9)]).axes
+  assert [t.get_text() for t in bits.texts] == ['2', '2']
+  assert [t.get_text() for t in kept.texts] == ['20', '20']
+  assert [t.get_text() for t in bits.get_xticklabels()] == ['fc']

@@ -1,44 +1,69 @@
-import ml_collections
-import numpy as np
-import pytest
+import json
 
-from jcompress.experiments import data, runs, stages
+import jax
+import tiny
 
-RECIPE = stages.Recipe(len, sum)
-IMAGES, LABELS = np.zeros((2, 1, 1, 1), np.uint8), np.arange(2, dtype=np.int32)
-DATASET = data.Dataset(IMAGES, LABELS, IMAGES, LABELS)
+import jcompress as jc
+from jcompress.experiments import plots, removal, runs
 
 
-def test_a_file_describes_its_model_and_its_classes():
-  apply_fn = runs.model_of({'model': 'lenet_300_100', 'classes': 3})
-  layer = lambda a, b: {'kernel': np.zeros((a, b)), 'bias': np.arange(b) * 1.0}
-  params = {
-    'fc1': layer(4, 300),
-    'fc2': layer(300, 100),
-    'fc3': layer(100, 3),
+def test_a_run_writes_what_it_measured_on_the_file(tmp_path, capsys):
+  units = {'params/fc1/kernel:1': 0.5}
+  recipe = tiny.recipe_of(
+    tiny.dense(), removal.remove_filters('cut', units), tiny.prune()
+  )
+  result = runs.run_recipe(recipe, tiny.config(), tmp_path)
+  assert json.loads((tmp_path / 'result.json').read_text()) == result
+  assert {p.name for p in tmp_path.iterdir()} == {
+    '.lock',
+    'checkpoints',
+    'config.json',
+    'metrics.jsonl',
+    'model.jcz',
+    'report.html',
+    'result.json',
+    'sizes.png',
+    'training.png',
+    'weights.png',
   }
-  logits = apply_fn(params, np.ones((2, 4), np.float32))
-  np.testing.assert_array_equal(logits, [[0, 1, 2]] * 2)
-  with pytest.raises(ValueError, match='does not say its model'):
-    runs.model_of({'data': 'digits'})
+  sizes = {'fc1/kernel': 36 * 8, 'fc1/bias': 8, 'fc2/kernel': 24, 'fc2/bias': 3}
+  sizes |= {'norm/scale': 8, 'norm/bias': 8}
+  assert {
+    k.removeprefix('params/'): v['parameters']
+    for k, v in result['layers'].items()
+  } == sizes
+  count = sum(sizes.values())
+  assert result['parameters'] == count
+  assert result['bytes'] == (tmp_path / 'model.jcz').stat().st_size
+  dense = 36 * 16 + 16 + 2 * 16 + 16 * 3 + 3  # before channels went
+  assert result['ratio'] == round(4 * dense / result['bytes'], 4)
+  assert result['macs'] == 36 * 8 + 8 * 3
+  assert result['decoded'] == result['stages']['prune']
+  assert list(result['stages']) == ['dense', 'cut', 'prune']
+  metadata = jc.load(tmp_path / 'model.jcz').metadata
+  assert metadata['recipe'] == 'tiny' and len(metadata['removed']) == 1
+  out = capsys.readouterr().out
+  assert f'{result["bytes"]:,} bytes' in out and 'cut: error' in out
 
 
-def test_a_recipe_is_the_functions_of_a_file(tmp_path):
-  path = tmp_path / 'config.py'
-  path.write_text('get_compressor = len\nget_optimizer = sum\n')
-  recipe = runs.load_recipe(str(path))
-  assert recipe.get_compressor is len and recipe.get_optimizer is sum
+def test_without_figures_the_rest_is_written(tmp_path, capsys, monkeypatch):
+  def no_figure(report):
+    raise ValueError('no matplotlib')
+
+  monkeypatch.setattr(plots, 'plot_sizes', no_figure)
+  runs.run_recipe(tiny.recipe_of(tiny.dense(1)), tiny.config(), tmp_path)
+  assert not list(tmp_path.glob('*.png'))
+  assert (tmp_path / 'report.html').exists()
+  assert 'No figures: no matplotlib' in capsys.readouterr().out
 
 
-def test_a_stage_that_the_config_lacks_is_refused(tmp_path):
-  config = ml_collections.ConfigDict({'stages': ('dense', 'prune')})
-  with pytest.raises(ValueError, match="No stage 'share'; .* dense, prune"):
-    runs.stage_params(config, RECIPE, DATASET, tmp_path / 'run', 'share')
-  assert not (tmp_path / 'run').exists()
+def test_other_processes_train_and_write_nothing(tmp_path, monkeypatch):
+  monkeypatch.setattr(jax, 'process_index', lambda: 1)
+  runs.run_recipe(tiny.recipe_of(tiny.dense(0)), tiny.config(), tmp_path)
+  assert [p.name for p in tmp_path.iterdir()] == ['.lock']
 
 
-def test_a_folder_holds_the_run_of_one_config(tmp_path):
-  config = ml_collections.ConfigDict({'stages': ('dense',), 'seed': 0})
-  (tmp_path / 'config.json').write_text('{"stages": ["dense"], "seed": 1}')
-  with pytest.raises(ValueError, match='seed: 1 -> 0'):
-    runs.stage_params(config, RECIPE, DATASET, tmp_path)
+def test_metrics_in_words():
+  assert runs.in_words({'error': 8.4, 'loss': 0.23456}) == (
+    'error 8.40 %, loss 0.2346'
+  )

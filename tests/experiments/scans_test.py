@@ -1,20 +1,25 @@
 import json
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from jcompress.experiments import data, plots, scans
+from jcompress.experiments import data, networks, plots, scans, tasks
+from jcompress.experiments.evaluation import evaluate
 
 
-def dataset(examples=530):
+def task(examples=530):
   """Images of two pixels, whose label is which one is brighter."""
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (examples, 1, 2, 1), np.uint8)
   labels = images.reshape(-1, 2).argmax(1).astype(np.int32)
-  return data.Dataset(images, labels, images[:0], labels[:0])
+  network = networks.plain(
+    lambda key: PARAMS,
+    apply_fn,
+    lambda batch: (tasks.pixels(batch['image']),),
+  )
+  pairs = data.Dataset('pairs', images, labels, images, labels)
+  return tasks.image_classification(network, pairs, min(53, examples))
 
 
 def apply_fn(params, images):
@@ -28,36 +33,36 @@ PARAMS = {
 }
 
 
-def test_loss_and_error_are_those_of_all_training_images():
-  pairs = dataset()
-  scan = scans.scan_model(apply_fn, PARAMS, pairs, [0.5])
-  # More than one batch, and one that is not full.
+VARIABLES = {'params': PARAMS}
+
+
+def test_loss_and_error_are_those_of_all_training_examples():
+  pairs = task()
+  scan = scans.scan_task(pairs, VARIABLES, [0.5])
   pruned = PARAMS | {'fc1': {'kernel': jnp.diag(jnp.array([1.0, 2]))}}
-
-  @jax.jit
-  def expected(params, images, labels):
-    logits = apply_fn(params, images)
-    loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    return loss.mean(), 100 * (logits.argmax(-1) != labels).mean()
-
-  images = data.normalize(pairs.train_images)
-  loss, error = expected(pruned, images, pairs.train_labels)
+  want = evaluate(pairs, {'params': pruned}, pairs.train)
   row = scan.rows[0]
-  np.testing.assert_allclose(row.loss, loss, rtol=1e-5)
-  np.testing.assert_allclose(row.metrics['error'], error, rtol=1e-5)
-  assert error > 0
+  np.testing.assert_allclose(row.loss, want['loss'], rtol=1e-5)
+  np.testing.assert_allclose(row.metrics['error'], want['error'], rtol=1e-5)
+  assert want['error'] > 0
 
 
-def test_fewer_examples_are_the_first_ones():
-  few = scans.scan_model(apply_fn, PARAMS, dataset(), [0.5], examples=7)
-  same = scans.scan_model(apply_fn, PARAMS, dataset(7), [0.5])
-  np.testing.assert_allclose(few.rows[0].loss, same.rows[0].loss, rtol=1e-6)
+def test_fewer_examples_are_whole_batches():
+  few = scans.scan_task(task(), VARIABLES, [0.5], examples=110)
+  want = evaluate(task(), VARIABLES, task().train, steps=2)
+  np.testing.assert_allclose(few.dense[0].loss, want['loss'], rtol=1e-6)
   with pytest.raises(ValueError, match='examples is 0'):
-    scans.scan_model(apply_fn, PARAMS, dataset(7), [0.5], examples=0)
+    scans.scan_task(task(), VARIABLES, [0.5], examples=0)
+
+
+def test_a_task_without_a_loss_is_refused():
+  metrics = lambda outputs, batch: {'error': (outputs.sum(), 1)}
+  with pytest.raises(ValueError, match='measures error; a scan needs its loss'):
+    scans.scan_task(task()._replace(metrics=metrics), VARIABLES, [0.5])
 
 
 def test_files_hold_the_scan_and_what_each_layer_is_due(tmp_path, capsys):
-  scan = scans.scan_model(apply_fn, PARAMS, dataset(7), [0.5, 0.75])
+  scan = scans.scan_task(task(7), VARIABLES, [0.5, 0.75])
   scans.write_scan(scan, tmp_path / 'new', 0.5)
   found = json.loads((tmp_path / 'new' / 'sensitivity.json').read_text())
   assert found['rows'] == scan.to_dict()['rows']
@@ -74,7 +79,7 @@ def test_files_hold_the_scan_and_what_each_layer_is_due(tmp_path, capsys):
 
 
 def test_without_a_figure_the_rest_is_written(tmp_path, capsys, monkeypatch):
-  scan = scans.scan_model(apply_fn, PARAMS, dataset(7), [0.5])
+  scan = scans.scan_task(task(7), VARIABLES, [0.5])
 
   def no_figure(scan):
     raise ValueError('no matplotlib')

@@ -1,75 +1,91 @@
 import json
 
 import jax
-import ml_collections
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny
 
 import jcompress as jc
-from jcompress.experiments import data, stages
+from jcompress.experiments import changes, removal, stages, training
+from jcompress.experiments.metrics import read_metrics
+from jcompress.experiments.recipe import Begin, Change, Train
 
 
-def tiny_set():
-  rng = np.random.default_rng(0)
-  labels = np.arange(96, dtype=np.int32) % 3
-  images = rng.integers(0, 60, (96, 28, 28, 1), np.uint8)
-  for k in range(3):
-    images[labels == k, 9 * k : 9 * k + 9] += 120
-  return data.Dataset(images[:64], labels[:64], images[64:], labels[64:])
+def run(tmp_path, *parts, **options):
+  return stages.run(tiny.recipe_of(*parts), tiny.config(), tmp_path, **options)
 
 
-def tiny_config(**changes):
-  config = ml_collections.ConfigDict(
-    {
-      'model': 'lenet_300_100',
-      'seed': 0,
-      'batch_size': 16,
-      'log_every': 4,
-      'checkpoint_every': 3,
-      'stages': ('dense', 'prune'),
-      'dense': {'epochs': 2},
-      'prune': {'epochs': 2},
-    }
+def halved(name='halve'):
+  half = lambda params: jax.tree.map(lambda x: x / 2, params)
+  return changes.change_params(name, lambda task, v: half(v['params']))
+
+
+def test_stages_hand_on_their_network_and_learn(tmp_path):
+  done = run(tmp_path, tiny.dense(4), tiny.prune())
+  assert done.measured['dense']['error'] < 20
+  kernel = done.variables['params']['fc1']['kernel']
+  assert (kernel == 0).sum() == round(0.8 * kernel.size)
+  assert isinstance(done.shipped['params']['fc1']['kernel'], jc.encoded.Sparse)
+  statistics = done.shipped['batch_stats']['norm']['mean']
+  np.testing.assert_array_equal(
+    jc.decode(statistics), done.variables['batch_stats']['norm']['mean']
   )
-  config.update(changes)
-  return config
-
-
-RECIPE = stages.Recipe(
-  get_compressor=lambda config, stage, steps: (
-    jc.identity()
-    if stage == 'dense'
-    else jc.select(jc.KERNELS, jc.magnitude_prune(0.8, every=2))
-  ),
-  get_optimizer=lambda config, stage, steps: optax.adam(1e-3),
-)
-
-
-def test_stages_hand_on_their_params_and_learn(tmp_path):
-  dense, prune = stages.run(tiny_config(), RECIPE, tiny_set(), tmp_path)
-  assert dense.error < 40
-  assert (dense.train_state.step, prune.train_state.step) == (8, 8)
-  kernel = prune.compressor.view(
-    prune.train_state.latent, prune.train_state.state
-  )['fc2']['kernel']
-  assert (kernel == 0).sum() == 24_000
-  before = dense.train_state.latent['fc2']['kernel']
-  kept = kernel != 0
-  np.testing.assert_allclose(kernel[kept], before[kept], atol=0.05)
 
 
 def test_metrics_are_json_lines_of_all_stages(tmp_path):
-  stages.run(tiny_config(), RECIPE, tiny_set(), tmp_path)
-  records = list(stages.read_metrics(tmp_path / 'metrics.jsonl'))
+  run(tmp_path, tiny.dense(), halved(), tiny.prune())
+  records = list(read_metrics(tmp_path / 'metrics.jsonl'))
   assert [(r['stage'], r['step']) for r in records] == [
-    (stage, step) for stage in ('dense', 'prune') for step in (4, 8, 8)
+    *[('dense', step) for step in (4, 8, 8)],
+    ('halve', 0),
+    *[('prune', step) for step in (4, 8, 8)],
   ]
   assert set(records[0]) == {'stage', 'step', 'loss', 'penalty', 'error'}
-  assert set(records[2]) == {'stage', 'step', 'test_error'}
+  assert set(records[2]) == {'stage', 'step', 'test'}
+  assert set(records[2]['test']) == {'error', 'loss'}
 
 
-class Stopped(Exception):
+def test_a_change_is_recorded_with_its_numbers(tmp_path):
+  def change(task, variables, key):
+    return task, variables, {'draw': float(jax.random.uniform(key))}
+
+  done = run(tmp_path, tiny.dense(), Change('look', change))
+  seed = jax.random.fold_in(jax.random.key(0), 1)
+  assert done.measured['look']['draw'] == float(jax.random.uniform(seed))
+  assert done.measured['look']['error'] == done.measured['dense']['error']
+  # It is not done again.
+  again = run(tmp_path, tiny.dense(), Change('look', None))
+  assert again.measured == done.measured
+
+
+def test_a_stage_without_epochs_applies_its_compressor(tmp_path):
+  share = Train('share', jc.select(jc.KERNELS, jc.kmeans_share(k=2)))
+  done = run(tmp_path, tiny.dense(), share)
+  values = np.unique(done.variables['params']['fc1']['kernel'])
+  assert len(values) == 2
+
+
+def test_compressors_optimizers_and_losses_are_made_of_the_start(tmp_path):
+  seen = []
+
+  def comp(start):
+    seen.append((start.steps, start.params['fc2']['bias'].shape))
+    return jc.identity()
+
+  def adam(start):
+    return optax.adam(optax.constant_schedule(0.01 * start.steps))
+
+  def loss(task, variables):
+    seen.append(set(variables))
+    return task.loss
+
+  run(tmp_path, Train('one', comp, adam, 0.5, loss))
+  assert seen == [(2, (3,)), {'params', 'batch_stats'}]
+
+
+class Cut(Exception):
   pass
 
 
@@ -77,66 +93,115 @@ class Stopped(Exception):
 def test_a_run_cut_off_anywhere_ends_in_the_same_bits(
   stage, at, tmp_path, monkeypatch
 ):
+  parts = tiny.dense(), halved(), tiny.prune()
+
   def final(workdir):
-    last = stages.run(tiny_config(), RECIPE, tiny_set(), workdir)[-1]
-    tree = last.compressor.encode(
-      last.train_state.latent, last.train_state.state
-    )
-    return jc.pack(tree), (workdir / 'metrics.jsonl').read_text()
+    done = run(workdir, *parts)
+    return jc.pack(done.shipped), (workdir / 'metrics.jsonl').read_text()
 
-  for name in ('whole', 'cut'):
-    (tmp_path / name).mkdir()
   whole = final(tmp_path / 'whole')
-  real = data.batches
+  real = training.sources.placed
 
-  def cut_off(*args, start, **kwargs):
+  def cut_off(source, seed, step, sharding):
     begun = (tmp_path / 'cut' / 'checkpoints' / 'prune').exists()
-    mine = begun == (stage == 'prune')
-    for i, batch in enumerate(real(*args, start=start, **kwargs)):
-      if mine and start + i == at:
-        raise Stopped
-      yield batch
+    if begun == (stage == 'prune') and step == at:
+      raise Cut
+    return real(source, seed, step, sharding)
 
-  with monkeypatch.context() as patch, pytest.raises(Stopped):
-    patch.setattr(data, 'batches', cut_off)
-    stages.run(tiny_config(), RECIPE, tiny_set(), tmp_path / 'cut')
+  with monkeypatch.context() as patch, pytest.raises(Cut):
+    patch.setattr(training.sources, 'placed', cut_off)
+    final(tmp_path / 'cut')
   assert final(tmp_path / 'cut') == whole
 
 
-def test_a_finished_run_is_not_trained_again(tmp_path):
-  first = stages.run(tiny_config(), RECIPE, tiny_set(), tmp_path)[-1]
-  again = stages.run(tiny_config(), RECIPE, tiny_set(), tmp_path)[-1]
-  for a, b in zip(
-    jax.tree.leaves(first.train_state.latent),
-    jax.tree.leaves(again.train_state.latent),
-    strict=True,
-  ):
-    np.testing.assert_array_equal(a, b)
+def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
+  first = run(tmp_path, tiny.dense(), tiny.prune())
+  monkeypatch.delattr(training.sources, 'placed')
+  again = run(tmp_path, tiny.dense(), tiny.prune())
+  assert jc.pack(first.shipped) == jc.pack(again.shipped)
 
 
-def test_a_batch_that_the_devices_cannot_share_is_refused(tmp_path):
-  with pytest.raises(ValueError, match='multiple of the 8 devices'):
-    stages.run(tiny_config(batch_size=12), RECIPE, tiny_set(), tmp_path)
+def test_removed_channels_change_the_task_also_after_a_resume(tmp_path):
+  units = {'params/fc1/kernel:1': 0.5}
+  parts = tiny.dense(), removal.remove_filters('cut', units), tiny.prune()
+  done = run(tmp_path, *parts)
+  assert done.variables['params']['fc1']['kernel'].shape == (36, 8)
+  assert len(done.task.removed) == 1
+  again = run(tmp_path, *parts)
+  assert jc.pack(done.shipped) == jc.pack(again.shipped)
 
 
-def test_metrics_after_a_resume_have_no_step_twice(tmp_path):
-  lines = [
-    {'stage': 'dense', 'step': 4},
-    {'stage': 'dense', 'step': 8},
-    {'stage': 'dense', 'step': 8, 'test_error': 1.0},
-    {'stage': 'prune', 'step': 4},
-    {'stage': 'prune', 'step': 8},
-  ]
-  path = tmp_path / 'metrics.jsonl'
-  text = ''.join(json.dumps(r) + '\n' for r in lines)
-  path.write_text(text + '{"stage": "prune", "st')
-  with stages.Metrics(tmp_path, 'prune', 6) as metrics:
-    metrics.write(step=8)
-  assert list(stages.read_metrics(path)) == lines
+def test_what_the_model_does_not_touch_is_kept(tmp_path):
+  done = run(
+    tmp_path,
+    changes.remember(),
+    tiny.dense(),
+    tiny.prune(1),
+    changes.rewind(),
+  )
+  assert set(done.variables) == {'params', 'batch_stats'}
+  start = tiny.task().init(jax.random.key(0))['params']
+  kernel = done.variables['params']['fc1']['kernel']
+  kept = kernel != 0
+  assert kept.mean() == pytest.approx(0.2, abs=0.01)
+  np.testing.assert_array_equal(
+    kernel[kept], np.asarray(start['fc1']['kernel'])[kept]
+  )
 
 
-def test_metrics_damaged_in_the_middle_are_refused(tmp_path):
-  path = tmp_path / 'metrics.jsonl'
-  path.write_text('{"stage": "a"\n{"stage": "a", "step": 1}\n')
-  with pytest.raises(ValueError, match='damaged in line 1'):
-    list(stages.read_metrics(path))
+BASE = """
+import tiny
+ROWS = ('small',)
+get_config = lambda row: tiny.config()
+get_task = lambda config: tiny.task()
+get_stages = lambda config, task: [tiny.dense(1), tiny.prune(1)]
+"""
+
+
+def test_a_run_begins_with_a_stage_of_another_row(tmp_path):
+  (tmp_path / 'base.py').write_text(BASE)
+  recipe = tiny.recipe_of(
+    Begin('start', 'base.py:small', 'dense'),
+    halved(),
+    path=str(tmp_path / 'own.py'),
+  )
+  config = tiny.config(seed=3)
+  done = stages.run(recipe, config, tmp_path / 'a', root=tmp_path / 'root')
+  base = tmp_path / 'root' / 'base' / 'small' / 'seed3'
+  assert json.loads((base / 'config.json').read_text())['seed'] == 3
+  assert [p.name for p in (base / 'checkpoints').iterdir()] == ['dense']
+  assert set(done.measured) == {'start', 'halve'}
+  # Another run finds it there; that one ends as if it had not been begun.
+  stages.run(recipe, config, tmp_path / 'b', root=tmp_path / 'root')
+  lines = (base / 'metrics.jsonl').read_text().splitlines()
+  assert len(lines) == 2
+  other = stages.recipes.load(str(tmp_path / 'base.py:small'))
+  whole = stages.run(other, config, base)
+  fresh = stages.run(other, config, tmp_path / 'fresh')
+  assert jc.pack(whole.shipped) == jc.pack(fresh.shipped)
+
+
+@pytest.mark.parametrize(
+  ('parts', 'until', 'message'),
+  [
+    ((), None, r'has the stages \[\]'),
+    ((tiny.dense(), tiny.dense()), None, 'each needs a name'),
+    ((tiny.dense(), tiny.prune()), 'share', "'share'; there are dense, prune"),
+  ],
+)
+def test_stages_that_do_not_make_a_run(parts, until, message, tmp_path):
+  with pytest.raises(ValueError, match=message):
+    run(tmp_path / 'run', *parts, until=until)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_a_collection_that_was_not_remembered(tmp_path):
+  with pytest.raises(ValueError, match=r'let a stage remember\(\) come'):
+    run(tmp_path, changes.rewind())
+
+
+def test_zeros_of_a_mask_stay_zeros_in_the_next_stage(tmp_path):
+  tune = Train('tune', changes.keep_mask, optax.adam(1e-2), 1)
+  done = run(tmp_path, tiny.prune(1), tune)
+  zeros = jnp.sum(done.variables['params']['fc1']['kernel'] == 0)
+  assert zeros == round(0.8 * 36 * 16)

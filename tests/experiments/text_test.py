@@ -20,19 +20,24 @@ def test_characters_of_any_script_are_numbered():
   assert got.train.tolist() == [2, 0, 2] and got.test.tolist() == [1]
 
 
-def test_sequences_go_on_from_batch_to_batch():
-  codes = np.arange(24, dtype=np.int32)
-  first, second = text.sequences(codes, 2, 5)
-  np.testing.assert_array_equal(first['input'], codes[[[0], [11]] + codes[:5]])
-  np.testing.assert_array_equal(second['input'], first['input'] + 5)
-  for batch in (first, second):
-    np.testing.assert_array_equal(batch['target'], batch['input'] + 1)
+def test_a_file_of_text(tmp_path):
+  path = tmp_path / 'book.txt'
+  path.write_text('abcabé', encoding='utf-8')
+  got = text.load(str(path), 0.5)
+  assert (got.name, got.alphabet) == (str(path), 'abcé')
+  assert got.test.tolist() == [0, 1, 3]
+  with pytest.raises(ValueError, match="No text 'book.pdf'"):
+    text.load('book.pdf')
 
 
-def test_the_last_character_is_a_target():
-  codes = np.arange(11, dtype=np.int32)
-  (batch,) = text.sequences(codes, 2, 5)
-  assert batch['target'].max() == 10
+def test_a_text_is_read_by_the_alphabet_of_a_trained_model(tmp_path):
+  path = tmp_path / 'book.txt'
+  path.write_text('caca')
+  got = text.load(str(path), 0.25, alphabet='abc')
+  assert got.train.tolist() == [2, 0, 2] and got.test.tolist() == [0]
+  assert got.train.dtype == np.int32
+  with pytest.raises(ValueError, match="characters 'c', which are not"):
+    text.load(str(path), alphabet='ab')
 
 
 def test_bad_input_is_refused():
@@ -40,5 +45,3 @@ def test_bad_input_is_refused():
     text.encode_text('abc', 1)
   with pytest.raises(ValueError, match='must not be empty'):
     text.encode_text('')
-  with pytest.raises(ValueError, match='takes 11 characters; the text has 10'):
-    text.sequences(np.zeros(10, np.int32), 2, 5)

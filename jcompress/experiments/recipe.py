@@ -1,0 +1,180 @@
+"""A recipe: the numbers, the task and the stages of a config file."""
+
+import importlib.util
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+
+from jcompress.base import Compressor
+from jcompress.experiments.networks import Variables
+from jcompress.experiments.task import Task
+
+FUNCTIONS = 'get_config', 'get_task', 'get_stages'
+
+
+class Start(NamedTuple):
+  """What a stage of training begins with.
+
+  Attributes:
+    task: what is learned.
+    variables: of the model, params and other collections.
+    steps: how long the stage is.
+  """
+
+  task: Task
+  variables: Variables
+  steps: int
+
+  @property
+  def params(self) -> Any:
+    return self.variables['params']
+
+
+class Train(NamedTuple):
+  """A stage that trains through a compressor; without epochs it is applied.
+
+  What it hands on is decoded from what would be shipped.
+
+  Attributes:
+    name: of the stage.
+    compressor: one, or `Start -> Compressor`, or `Start -> (Compressor, dict)`
+      of numbers that the results will show, such as a setting that was found.
+    optimizer: an optax transformation, or `Start -> transformation`.
+    epochs: of the training examples; a fraction is allowed.
+    loss: `(task, variables) -> loss like task.loss`, made as the stage begins,
+      so that the network of before can be a teacher. Default: that of the task.
+    at_once: a name under which the results show what the compressor does before
+      the first step; not measured without one.
+  """
+
+  name: str
+  compressor: Compressor | Callable[[Start], Any]
+  optimizer: Any = None
+  epochs: float = 0
+  loss: Callable[[Task, Variables], Callable[[Any, Any], Any]] | None = None
+  at_once: str = ''
+
+
+class Change(NamedTuple):
+  """A stage that is not training: surgery, one-shot solvers, recalibration.
+
+  Attributes:
+    name: of the stage.
+    change: `(task, variables, key) -> (task, variables)`, or these and a dict
+      of numbers that the results will show.
+  """
+
+  name: str
+  change: Callable[[Task, Variables, jax.Array], Any]
+
+
+class Begin(NamedTuple):
+  """A first stage that takes the network of another row, after a stage of it.
+
+  It is trained if it is not there yet, by the numbers that the two have in
+  common (seed, data, share). Rows that begin alike share that run.
+
+  Attributes:
+    name: of the stage.
+    config: file, relative to that of this recipe, and row:
+      `'deep_compression.py:lenet5'`.
+    stage: whose network it takes.
+  """
+
+  name: str
+  config: str
+  stage: str
+
+
+Stage = Train | Change | Begin
+
+
+class Recipe(NamedTuple):
+  """A config file, for one of its rows.
+
+  Attributes:
+    path: of the file.
+    row: which of its rows; '' if it has none.
+    get_config: `row -> ConfigDict`, the numbers.
+    get_task: `config -> Task`.
+    get_stages: `(config, task) -> stages`.
+    rows: names of all of its rows.
+  """
+
+  path: str
+  row: str
+  get_config: Callable[..., ml_collections.ConfigDict]
+  get_task: Callable[[Any], Task]
+  get_stages: Callable[[Any, Task], list[Stage]]
+  rows: tuple[str, ...] = ()
+
+  @property
+  def name(self) -> str:
+    family = pathlib.Path(self.path).stem
+    return f'{family}:{self.row}' if self.row else family
+
+  def config(self) -> ml_collections.ConfigDict:
+    """The numbers of the row, those of `defaults` among them."""
+    return self.get_config(self.row) if self.row else self.get_config()
+
+
+def defaults(**numbers: Any) -> ml_collections.ConfigDict:
+  """The numbers that every config has, for `get_config` to add its own.
+
+  `data` names a set (or text) and `data_dir` its folder, `examples` limits the
+  training set (0: all of it). `share` multiplies the epochs of every stage.
+  `batch_size` is of training; `log_every` and `checkpoint_every` count steps.
+
+  Args:
+    **numbers: others, or other values of these.
+  """
+  return ml_collections.ConfigDict(
+    {
+      'data': 'mnist_5k',
+      'data_dir': '',
+      'examples': 0,
+      'seed': 0,
+      'share': 1.0,
+      'batch_size': 128,
+      'log_every': 50,
+      'checkpoint_every': 1000,
+      **numbers,
+    }
+  )
+
+
+def load(name: str) -> Recipe:
+  """Reads a config file: `'FILE.py'` or `'FILE.py:ROW'`.
+
+  A file of several rows lists them as `ROWS`; the first is the one that its
+  `get_config()` gives without an argument.
+
+  Raises:
+    ValueError: no such file, an error in it, a function or the row is missing.
+  """
+  path, _, row = name.partition(':')
+  spec = importlib.util.spec_from_file_location('jcompress_config', path)
+  if spec is None or spec.loader is None or not pathlib.Path(path).is_file():
+    raise ValueError(f'{path!r} is not a Python file; give --config=FILE.py.')
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+  except SyntaxError as error:
+    raise ValueError(f'{path}, line {error.lineno}: {error.msg}.') from error
+  missing = [f'{n}()' for n in FUNCTIONS if not hasattr(module, n)]
+  if missing:
+    raise ValueError(
+      f'{path} does not define {", ".join(missing)}; a config file has '
+      'get_config(), get_task(config) and get_stages(config, task).'
+    )
+  rows = tuple(getattr(module, 'ROWS', ()))
+  if row and row not in rows:
+    raise ValueError(
+      f'{path} has no row {row!r}; there are {", ".join(rows) or "none"}.'
+    )
+  row = row or (rows[0] if rows else '')
+  functions = {name: getattr(module, name) for name in FUNCTIONS}
+  return Recipe(path, row, **functions, rows=rows)

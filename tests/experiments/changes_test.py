@@ -1,0 +1,66 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tiny
+
+from jcompress.experiments import changes
+from jcompress.experiments.recipe import Start
+from jcompress.experiments.sources import WHOLE
+
+KEY = jax.random.key(0)
+
+
+def test_statistics_are_those_of_the_training_examples():
+  task = tiny.task()
+  variables = task.init(KEY)
+  same, found = changes.recalibrate(examples=48).change(task, variables, KEY)
+  assert same is task
+  images = np.concatenate(
+    [task.train.get(0, i, WHOLE)['image'] for i in range(3)]
+  )
+  layer = variables['params']['fc1']
+  hidden = images.reshape(48, -1) / 255 @ layer['kernel'] + layer['bias']
+  np.testing.assert_allclose(
+    found['batch_stats']['norm']['mean'], hidden.mean(0), rtol=1e-3, atol=1e-4
+  )
+
+
+def test_rewinding_keeps_what_was_pruned():
+  task, variables = tiny.task(), {'params': {'w': jnp.array([1.0, 2, 3])}}
+  _, kept = changes.remember().change(task, variables, KEY)
+  kept = kept | {'params': {'w': jnp.array([0.0, 5, 6])}}
+  _, found = changes.rewind().change(task, kept, KEY)
+  assert found.keys() == {'params'}
+  np.testing.assert_array_equal(found['params']['w'], [0, 2, 3])
+
+
+def test_masks_are_of_the_kernels_alone():
+  params = {
+    'bias': jnp.zeros(2),
+    'fc': {'kernel': jnp.array([0, 2.0])},
+  }
+  masks = changes.nonzero(Start(tiny.task(), {'params': params}, 1))
+  np.testing.assert_array_equal(masks['fc']['kernel'], [False, True])
+  assert masks['bias'] is None
+
+
+def test_a_student_that_is_its_teacher_learns_from_labels_alone():
+  task = tiny.task()
+  variables, batch = task.init(KEY), task.train.get(0, 0, WHOLE)
+  outputs = task.predict(variables, batch)
+  hard, _ = task.loss(outputs, batch)
+  loss, metrics = changes.taught(2.0, 0.75)(task, variables)(outputs, batch)
+  np.testing.assert_allclose(loss, 0.25 * hard, rtol=1e-5)
+  assert set(metrics) == {'error'}
+
+
+def test_a_teacher_is_followed_at_a_temperature():
+  teacher, student = jnp.array([[0.0, 2.0]]), jnp.array([[0.0, -2.0]])
+  task = tiny.task()._replace(
+    predict=lambda variables, batch: teacher,
+    loss=lambda outputs, batch: (jnp.float32(0), {}),
+  )
+  loss, _ = changes.taught(2.0, 0.5)(task, {})(student, {})
+  p = 1 / (1 + np.e)
+  want = 0.5 * 4 * (1 - 2 * p)  # T = 2: log odds of 1 against -1
+  np.testing.assert_allclose(loss, want, rtol=1e-5)
