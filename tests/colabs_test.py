@@ -17,14 +17,16 @@ def test_notebooks_are_short_and_stripped(path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
-def test_notebooks_run_top_to_bottom(path, tmp_path):
+def test_notebooks_run_top_to_bottom(path, tmp_path, monkeypatch):
+  monkeypatch.setenv('XLA_FLAGS', '')  # one device, as in Colab
   notebook = nbformat.read(path, as_version=4)
   resources = {'metadata': {'path': str(tmp_path)}}
-  nbclient.NotebookClient(notebook, timeout=180, resources=resources).execute()
+  nbclient.NotebookClient(notebook, timeout=600, resources=resources).execute()
   printed = ''.join(
     o.text
     for c in notebook.cells
     for o in c.get('outputs', [])
     if o.get('output_type') == 'stream'
   )
-  assert 'bytes; decoded:' in printed and 'zeros' in printed
+  for text in ('bytes; decoded:', 'zeros', 'cut: error'):
+    assert text in printed

@@ -15,6 +15,7 @@ import pytest
 import jcompress as jc
 
 ROOT = pathlib.Path(__file__).parents[1]
+MADE_OF = 'changes data evaluation files recipe removal runs tasks'.split()
 MODULES = [
   m.name for m in pkgutil.walk_packages(jc.__path__, prefix='jcompress.')
 ]
@@ -64,3 +65,35 @@ def test_the_readme_loop_runs(tmp_path, monkeypatch):
   exec(re.sub(r'\.\.\. .*\n', trains_again, loop), names)
   assert (tmp_path / 'model.jcz').exists()
   assert names['params']['fc1']['kernel'].shape == (8, 4)
+
+
+@pytest.mark.slow
+def test_the_readme_recipe_runs(tmp_path):
+  text = (ROOT / 'README.md').read_text()
+  (source,) = re.findall(r'```python\n(def get_config.*?)```', text, re.S)
+  names = {
+    'jc': jc,
+    'optax': optax,
+    **{
+      n: importlib.import_module(f'jcompress.experiments.{n}') for n in MADE_OF
+    },
+    'models': importlib.import_module('jcompress.models'),
+    'Train': importlib.import_module('jcompress.experiments.recipe').Train,
+  }
+  exec(source.replace('resnet20', 'resnet8'), names)
+  functions = (names[n] for n in ('get_config', 'get_task', 'get_stages'))
+  recipe = names['recipe'].Recipe('readme', '', *functions)
+  config = recipe.config()
+  config.examples, config.epochs = 256, 0.5
+  result = names['runs'].run_recipe(recipe, config, tmp_path)
+  assert list(result['stages']) == [
+    'dense',
+    'cut',
+    'recalibrate',
+    'prune',
+    'share',
+  ]
+  task, variables = names['files'].load(tmp_path / 'model.jcz')
+  assert names['evaluation'].evaluate(task, variables) == pytest.approx(
+    result['decoded'], abs=1e-4
+  )
