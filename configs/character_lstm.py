@@ -7,7 +7,7 @@ The text is that of Python's help on its language, or a file of your own with
 CPU cores:
 
     error dense -> decoded     bytes    ratio
-    LSTM
+    47.98 % -> 47.97 %        23,695    22.3x
 
 References:
   Hochreiter and Schmidhuber, Long Short-Term Memory, 1997.
