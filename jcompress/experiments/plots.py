@@ -105,10 +105,11 @@ def plot_front(rows: Sequence[Any]):
     rows: of `results.read`.
   """
   fig, axes = figure(9, 6)
+  is_one_family = len({row.family for row in rows}) == 1
   for row in rows:
     axes.plot(row.bytes, row.error, 'o', color='C0')
     axes.annotate(
-      row.name,
+      row.name if is_one_family else f'{row.family}:{row.name}',
       (row.bytes, row.error),
       xytext=(4, 3),
       textcoords='offset points',
@@ -154,7 +155,7 @@ def plot_layers(rows: Sequence[Any]):
     (maps[1], 'nonzeros, %', 'nonzeros', 100),
   ):
     cells = [[factor * share(row, n, key) for n in large] for row in rows]
-    axes.imshow(np.log1p(cells), aspect='auto', cmap='Blues')
+    axes.imshow(np.log1p(cells), aspect='auto', cmap='Blues', alpha=0.5)
     for y, values in enumerate(cells):
       for x, value in enumerate(values):
         axes.text(x, y, f'{value:.2g}', ha='center', va='center', fontsize=6)

@@ -87,6 +87,9 @@ def test_the_front_is_of_rows_that_no_smaller_one_beats():
   ]
   np.testing.assert_array_equal(front.get_xydata(), [[100, 5], [300, 4]])
   assert [t.get_text() for t in axes.texts] == ['a', 'b', 'c']
+  others = rows[0]._replace(family='other')
+  (axes,) = plots.plot_front([others, rows[1]]).axes
+  assert [t.get_text() for t in axes.texts] == ['other:a', 'family:b']
 
 
 def test_layers_show_bits_and_nonzeros_of_kernels():
