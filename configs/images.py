@@ -8,8 +8,9 @@ with 15 values a layer; embeddings, norms and biases stay as they are. With
 `--config.data=fashion_mnist --config.examples=10000`, seed 0, on two CPU cores:
 
                    error dense -> decoded     bytes    ratio
-    resnet20        RESNET
-    vit             VIT
+    resnet20        15.10 % -> 18.57 %       60,777    17.7x
+
+More epochs, and all of the images, are what the two need.
 
 References:
   He et al., Deep Residual Learning, 2016, arXiv 1512.03385.
