@@ -28,5 +28,5 @@ def test_notebooks_run_top_to_bottom(path, tmp_path, monkeypatch):
     for o in c.get('outputs', [])
     if o.get('output_type') == 'stream'
   )
-  for text in ('bytes; decoded:', 'zeros', 'cut: error'):
+  for text in ('bytes; decoded:', 'zeros', 'of the small network: error'):
     assert text in printed
