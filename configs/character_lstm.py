@@ -38,7 +38,9 @@ def get_task(config):
   model = models.build(
     'character_lstm', vocabulary=len(found.alphabet), features=config.features
   )
-  found = found._replace(train=found.train[: config.examples or None])
+  if config.examples:  # rows, each with the character after its last
+    limit = config.examples * config.length + 1
+    found = found._replace(train=found.train[:limit])
   return tasks.next_token(model, found, config.batch_size, config.length)
 
 
