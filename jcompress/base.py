@@ -98,9 +98,11 @@ def passing(compressor: Compressor) -> Compressor:
     return tree.owned((latent, state))
 
   def view(latent, state):
+    latent, state = tree.pure((latent, state), 'OptState')
     return _beside(compressor.view, latent, state, lambda others: others)
 
   def encode(latent, state):
+    latent, state = tree.pure((latent, state), 'OptState')
     ship = lambda others: jax.tree.map(encoded.as_it_is, others)
     return _beside(compressor.encode, latent, state, ship)
 

@@ -43,6 +43,9 @@ def as_optax(
   any gradient of theirs is ignored; that of a PRNG key is `None`. The arrays of
   the optimizer state are its own: params and state may both be donated.
 
+  With `flax.nnx` it is what `nnx.Optimizer` takes, and the state is
+  `optimizer.opt_state`; see the example.
+
   Args:
     compressor: any compressor.
     tx: what moves its latent. Masks and labels of the form of the params fit
@@ -59,6 +62,7 @@ def as_optax(
   tx = optax.with_extra_args_support(tx)
 
   def init(params):
+    params = tree.pure(params)
     latent, state = compressor.init(params)
     inner = start_optimizer(tx, latent, params)
     calls = jnp.zeros([], jnp.int32)
@@ -69,6 +73,8 @@ def as_optax(
       raise ValueError(
         'as_optax needs the params: call tx.update(grads, opt_state, params).'
       )
+    given = params
+    grads, opt_state, params = tree.pure((grads, opt_state, params))
     latent, state, inner, calls = opt_state
     floats, _ = tree.split_floats(params)
     show = lambda l, s: tree.split_floats(compressor.view(l, s))[0]
@@ -82,7 +88,8 @@ def as_optax(
     latent = optax.apply_updates(latent, updates)
     latent, state = compressor.update(latent, state, pulled)
     updates = jax.tree.map(_update, params, compressor.view(latent, state))
-    return updates, CompressedState(latent, state, inner, calls + 1)
+    opt_state = CompressedState(latent, state, inner, calls + 1)
+    return tree.like(updates, given), opt_state
 
   return optax.GradientTransformationExtraArgs(init, update)
 

@@ -30,7 +30,7 @@ def select(pattern: str, compressor: Compressor) -> Compressor:
 
   Args:
     pattern: regular expression that must match the whole path of a leaf, such
-      as `KERNELS = r'.*/kernel'`.
+      as `KERNELS = r'(?:.*/)?kernel'`.
     compressor: what these leaves get. The others are trained and shipped as
       they are.
 
@@ -79,10 +79,12 @@ def partition(*rules: tuple[str, Compressor]) -> Compressor:
     return zip((*inners, plain), _take_apart(patterns, latent), strict=True)
 
   def view(latent, state):
+    latent, state = tree.pure((latent, state), 'OptState')
     parts = zip(each(latent), state, strict=True)
     return tree.join(*(c.view(l, s) for (c, l), s in parts))
 
   def encode(latent, state):
+    latent, state = tree.pure((latent, state), 'OptState')
     parts = zip(each(latent), state, strict=True)
     return tree.join(
       *(c.encode(l, s) for (c, l), s in parts), is_leaf=is_encoded

@@ -137,7 +137,7 @@ def _inspect(words):
   contents = pathlib.Path(parser.others[0]).read_bytes()
   for key, value in container.unpack(contents).metadata.items():
     print(f'{key}: {value}')
-  runs.console().print(reports.report(contents).table())
+  runs.print_report(reports.report(contents))
 
 
 def _evaluate(words):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,21 @@ from rich.table import Table
 
 from jcompress import encoded, tree
 from jcompress.code import container
+
+COLUMNS = (
+  'layer',
+  'shape',
+  'parameters',
+  'nonzeros',
+  'density',
+  'bits/weight',
+  'entropy',
+  'bytes',
+  'ratio',
+)
+FOLLOWING = 'nonzeros', 'shape'  # from density and parameters; from the model
+WIDTH = 100
+READABLE = 16  # characters of a path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,16 +112,38 @@ class Report:
       'total': full(self.total),
     }
 
-  def table(self) -> Table:
-    """The report as a table for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for i, title in enumerate(COLUMNS):
-      justify: Any = 'left' if i < 2 else 'right'
-      table.add_column(title, justify=justify, no_wrap=True)
-    for cells in self.cells()[:-1]:
+  def table(self, width: int = WIDTH) -> Table:
+    """The report as a table for a terminal.
+
+    Where it is too narrow, what follows from other columns is left out, then
+    paths are shortened in the middle. Numbers are whole at any width.
+
+    Args:
+      width: of the terminal, in characters.
+    """
+    columns = dict(zip(COLUMNS, zip(*self.cells(), strict=True), strict=True))
+    longest = max(map(len, columns['layer']))
+    room = lambda: longest + width - _width(columns)
+    for title in FOLLOWING:
+      if room() < min(longest, READABLE):
+        del columns[title]
+    names, most = columns['layer'], max(room(), READABLE)
+    columns['layer'] = tuple(shortened(name, most) for name in names)
+    table = Table(
+      box=box.SIMPLE_HEAD,
+      show_edge=False,
+      pad_edge=False,
+      padding=(0, 1, 0, 0),
+      width=_width(columns),  # a console cuts digits to fit its own
+    )
+    for title in columns:
+      justify: Any = 'left' if title in ('layer', 'shape') else 'right'
+      table.add_column(_heading(title), justify=justify, no_wrap=True)
+    *rows, total = zip(*columns.values(), strict=True)
+    for cells in rows:
       table.add_row(*cells)
     table.add_section()
-    table.add_row(*self.cells()[-1], style='bold')
+    table.add_row(*total, style='bold')
     return table
 
   def cells(self) -> list[list[str]]:
@@ -115,22 +153,8 @@ class Report:
 
   def __str__(self) -> str:
     console = Console(width=WIDTH, file=io.StringIO(), record=True)
-    console.print(self.table())
+    console.print(self.table(), crop=False)
     return console.export_text()
-
-
-COLUMNS = (
-  'layer',
-  'shape',
-  'parameters',
-  'nonzeros',
-  'density',
-  'bits/weight',
-  'entropy',
-  'bytes',
-  'ratio',
-)
-WIDTH = 100
 
 
 def report(source: Any) -> Report:
@@ -151,12 +175,8 @@ def report(source: Any) -> Report:
   leaves = encoded.encoded_leaves(source)
   sizes = container.sizes(container.pack(source) if data is None else data)
   names = tree.paths(source, is_leaf=encoded.is_encoded)
-  rows = [
-    _row(name, leaf, sizes.leaves[name], bits)
-    for name, leaf, bits in zip(
-      names, leaves, encoded.bits_of_each(leaves), strict=True
-    )
-  ]
+  bits = encoded.bits_of_each(leaves)
+  rows = map(_row, names, leaves, sizes.each, bits)
   return Report(tuple(rows), sizes.overhead)
 
 
@@ -187,6 +207,41 @@ def _cells(r):
     f'{r.file_bytes:,}',
     f'{r.ratio:.1f}x',
   ]
+
+
+def shortened(path: str, width: int) -> str:
+  """A path in at most so many characters.
+
+  Of all parts but the last, those in the middle first, it keeps the first
+  letter and the digits; what is still too long loses its middle.
+
+  >>> shortened('encoder/layer_11/attention/query/kernel', 30)
+  'encoder/l11/a/query/kernel'
+  >>> shortened('encoder/layer_11/attention/query/kernel', 16)
+  'e/l11/a/q/kernel'
+  """
+  parts = path.split('/')
+  for i in [*range(1, len(parts) - 1), 0][: len(parts) - 1]:
+    if len('/'.join(parts)) > width:
+      parts[i] = re.sub(r'(?<!^)\D', '', parts[i])
+  path = '/'.join(parts)
+  if len(path) <= width:
+    return path
+  tail = width // 2
+  return f'{path[: width - 1 - tail]}…{path[len(path) - tail :]}'
+
+
+def _heading(title):
+  return title.replace('/', '/\n')
+
+
+def _width(columns):
+  """Characters of a table of columns of text."""
+  widths = [
+    max(map(len, [*_heading(title).split('\n'), *texts]))
+    for title, texts in columns.items()
+  ]
+  return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _percent(part, whole):

@@ -6,6 +6,7 @@ Linen dicts, nnx states and plain nested containers give the same paths:
 """
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 Tree = Any
 
-KERNELS = r'.*/kernel'
+KERNELS = r'(?:.*/)?kernel'
 
 
 def is_none(x: Any) -> bool:
@@ -133,6 +134,27 @@ def owned(tree: Tree) -> Tree:
   return jax.tree.map(
     lambda x: x if is_traced(x) else jnp.array(x, copy=True), tree
   )
+
+
+def pure(tree: Tree, kind: str = 'Variable') -> Tree:
+  """Takes the arrays out of the nnx variables of a tree.
+
+  Args:
+    tree: any pytree.
+    kind: name of a class of `flax.nnx`; variables of other classes stay.
+  """
+  nnx = sys.modules.get('flax.nnx')
+  if nnx is None:  # then nobody can have made one
+    return tree
+  is_variable = lambda x: isinstance(x, getattr(nnx, kind))
+  unwrap = lambda x: x.get_value() if is_variable(x) else x
+  return jax.tree.map(unwrap, tree, is_leaf=is_variable)
+
+
+def like(tree: Tree, form: Tree) -> Tree:
+  """The leaves of a tree, `None` among them, in the containers of another."""
+  leaves = jax.tree.leaves(tree, is_leaf=is_none)
+  return jax.tree.unflatten(jax.tree.structure(form), leaves)
 
 
 def split(pattern: str, tree: Tree) -> tuple[Tree, Tree]:

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import pytest
+from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 import jcompress as jc
@@ -416,3 +417,34 @@ def test_20_moments_are_float32_whatever_the_params_are(name):
   for path, x in jax.tree_util.tree_leaves_with_path(state):
     if jnp.issubdtype(x.dtype, jnp.floating) and x.dtype != jnp.float32:
       assert jax.tree_util.keystr(path[-1:], simple=True) in held, path
+
+
+class Network(nnx.Module):
+  """The params of the table as nnx holds them."""
+
+  def __init__(self, params):
+    for name, layer in params.items():
+      form = nnx.Linear(*layer['kernel'].shape, rngs=nnx.Rngs(0))
+      for part, value in layer.items():
+        setattr(form, part, nnx.Param(value))
+      setattr(self, name, form)
+
+
+@every
+def test_21_the_stock_loop_of_nnx_is_the_hand_written_one(name):
+  """Only the step is compiled, once for both loops."""
+  comp, params = selected(name), compressors.params()
+  stock = jc.as_optax(comp, optimizer())
+  tx = optax.GradientTransformation(stock.init, jax.jit(stock.update))
+  model = Network(params)
+  loop = nnx.Optimizer(model, tx, wrt=nnx.Param)
+  params = nnx.as_pure(nnx.state(model, nnx.Param))
+  opt_state = tx.init(params)
+  for _ in range(3):
+    grads = jax.tree.map(lambda w: w - 0.7, nnx.state(model, nnx.Param))
+    loop.update(model, grads)
+    updates, opt_state = tx.update(nnx.as_pure(grads), opt_state, params)
+    params = optax.apply_updates(params, updates)
+  chex.assert_trees_all_equal(nnx.as_pure(nnx.state(model, nnx.Param)), params)
+  ship = lambda s: comp.encode(s.latent, s.state)
+  chex.assert_trees_all_equal(ship(loop.opt_state), ship(opt_state))

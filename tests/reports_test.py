@@ -1,8 +1,10 @@
+import io
 import json
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 import jcompress as jc
 from jcompress import encoded, reports
@@ -47,6 +49,41 @@ def test_tied_leaves_count_once():
   report = jc.report({'in': leaf, 'out': leaf})
   assert [r.parameters for r in report.rows] == [100, 0]
   assert report.total.parameters == 100
+
+
+def test_leaves_whose_paths_read_alike_are_two():
+  ones = encoded.Dense(jnp.ones(1000))
+  tree = {
+    'a': {'b/kernel': ones},
+    'a/b': {'kernel': encoded.Dense(-jnp.ones(9))},
+  }
+  report = jc.report(tree)
+  assert [r.parameters for r in report.rows] == [1000, 9]
+  assert report.total.parameters == 1009
+  assert report.total.file_bytes == len(jc.pack(tree))
+  assert report.overhead > 30
+
+
+@pytest.mark.parametrize('width', [120, 80, 60, 20])
+def test_numbers_are_whole_at_any_width(width):
+  kernel = {'kernel': encoded.Dense(jnp.full((1200, 1000), 0.5))}
+  tree = {
+    f'encoder_{i}': {'layer': {'attention': {'query_projection': kernel}}}
+    for i in range(11)
+  }
+  report = jc.report(tree)
+  console = Console(width=width, file=io.StringIO(), record=True)
+  console.print(report.table(width), crop=False, soft_wrap=True)
+  text = console.export_text()
+  lines = [line for line in text.splitlines() if 'kernel' in line]
+  assert len({line.split()[0] for line in lines}) == 11
+  *_, total = text.splitlines()
+  numbers = report.total
+  for number in (numbers.parameters, numbers.file_bytes):
+    assert f'{number:,}' in total
+  assert f'{numbers.ratio:.1f}x' in total
+  if width >= 80:
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_text_and_json_hold_every_row():

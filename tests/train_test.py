@@ -183,6 +183,36 @@ def test_nnx_models_train_and_run():
   )
 
 
+class Normed(nnx.Module):
+  def __init__(self, rngs):
+    self.fc = nnx.Linear(5, 3, rngs=rngs)
+    self.norm = nnx.BatchNorm(3, momentum=0.5, rngs=rngs)
+
+  def __call__(self, x):
+    return self.norm(self.fc(x))
+
+
+def test_nnx_models_with_running_statistics_train():
+  """`merge` copies: else it would hand out the variables that it was given."""
+  model = Normed(nnx.Rngs(0))
+  graph, params, rest = nnx.split(model, nnx.Param, ...)
+
+  def loss(params, batch, variables):
+    model = nnx.merge(graph, params, variables, copy=True)
+    value = ((model(batch['x']) - batch['y']) ** 2).mean()
+    return value, {}, nnx.split(model, nnx.Param, ...)[2]
+
+  comp = jc.select(jc.KERNELS, jc.magnitude_prune(0.5))
+  ts, history, _ = fit(loss, comp, optax.adam(0.05), params, variables=rest)
+  assert history[-1]['loss'] < history[0]['loss']
+  decoded = jc.decode(comp.encode(ts.latent, ts.state))
+  small = nnx.merge(graph, decoded, ts.variables, copy=True)
+  assert (small.fc.kernel[...] == 0).sum() == 8
+  np.testing.assert_allclose(
+    small.norm.mean[...], small.fc(X).mean(0), rtol=0.3, atol=0.3
+  )
+
+
 @pytest.mark.parametrize('axis', ['batch', 'params'])
 def test_a_mesh_gives_the_same_as_one_device(axis):
   mesh = jax.make_mesh((8,), ('x',))

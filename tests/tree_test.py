@@ -34,6 +34,29 @@ def test_linen_and_nnx_give_the_same_kind_of_path():
   assert 'norm/scale' in tree.paths(rest)
 
 
+def test_kernels_are_found_at_any_depth():
+  params = {'kernel': 1, 'fc': {'kernel': 2, 'my_kernel': 3}}
+  assert tree.paths(tree.split(tree.KERNELS, params)[0]) == [
+    'fc/kernel',
+    'kernel',
+  ]
+  model = nnx.Linear(4, 3, rngs=nnx.Rngs(0))
+  kernels, _ = tree.split(tree.KERNELS, nnx.state(model, nnx.Param))
+  assert tree.paths(kernels) == ['kernel']
+
+
+def test_pure_takes_variables_of_one_kind_apart():
+  param, moment = nnx.Param(jnp.ones(2)), nnx.optimizer.OptArray(jnp.ones(3))
+  found = tree.pure({'a': param, 'b': (moment, None)}, 'OptState')
+  assert isinstance(found['a'], nnx.Param)
+  assert isinstance(found['b'][0], jax.Array)
+  assert tree.pure(found)['a'].shape == (2,)
+  assert tree.like([None, 2], {'a': {'b': 0}, 'c': 0}) == {
+    'a': {'b': None},
+    'c': 2,
+  }
+
+
 def test_a_param_named_value_keeps_its_name():
   assert tree.paths({'attention': {'value': 1}}) == ['attention/value']
 

@@ -41,13 +41,23 @@ class Sizes(NamedTuple):
   """Where the bytes of a file go; the sum is its length.
 
   Attributes:
-    leaves: bytes of each leaf by its path; a tied leaf counts where it comes
-      first, and 0 after.
+    paths: of the leaves, in the order of the tree; two may read alike, such as
+      `a/b` of `{'a': {'b': ...}}` and of `{'a/b': ...}`.
+    each: bytes of each; a tied leaf counts where it comes first, and 0 after.
     overhead: header, metadata and checksum.
   """
 
-  leaves: dict[str, int]
+  paths: tuple[str, ...]
+  each: tuple[int, ...]
   overhead: int
+
+  @property
+  def leaves(self) -> dict[str, int]:
+    """Bytes by path, of leaves whose paths read alike together."""
+    found = dict.fromkeys(self.paths, 0)
+    for path, size in zip(self.paths, self.each, strict=True):
+      found[path] += size
+    return found
 
 
 class _Parts(NamedTuple):
@@ -151,13 +161,13 @@ def sizes(data: bytes) -> Sizes:
     ValueError: the frame, the checksum or the header is damaged.
   """
   parts = _read(data)
-  leaves: dict[str, int] = {}
+  paths, each = [], []
   seen: set[int] = set()
   for path, number in structure.leaf_paths(parts.tree):
-    size = 0 if number in seen else len(parts.records[number])
-    leaves[path] = leaves.get(path, 0) + size
+    paths.append(path)
+    each.append(0 if number in seen else len(parts.records[number]))
     seen.add(number)
-  return Sizes(leaves, len(data) - sum(leaves.values()))
+  return Sizes(tuple(paths), tuple(each), len(data) - sum(each))
 
 
 def _frame(header):

@@ -108,7 +108,7 @@ def _write_pages(workdir, name, config, report, result, shipped):
 
 def _print_result(report, result, path):
   out = console()
-  out.print(report.table())
+  print_report(report)
   for stage, measured in result['stages'].items():
     out.print(f'{stage}: {in_words(measured)}', soft_wrap=True)
   out.print(
@@ -117,6 +117,12 @@ def _print_result(report, result, path):
     style='bold',
     soft_wrap=True,
   )
+
+
+def print_report(report: reports.Report) -> None:
+  """Prints the table of a report, its numbers whole at any width."""
+  out = console()
+  out.print(report.table(out.width), crop=False, soft_wrap=True)
 
 
 def in_words(measured: dict[str, float]) -> str:
