@@ -5,7 +5,7 @@ step trains any of them; `pack` writes the result as one small file.
 """
 
 from jcompress import encoded, losses, ops, schedules, tree
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.binarized import shift_adamax, shift_batch_norm
 from jcompress.binarize.binary_connect import binary_connect, scale_by_glorot
 from jcompress.binarize.distortions import distort
@@ -23,6 +23,7 @@ from jcompress.binarize.ternary import ternary_weight
 from jcompress.binarize.trained_ternary import trained_ternary
 from jcompress.binarize.xnor import binary_weight, k_map
 from jcompress.bridge import as_optax
+from jcompress.chain import chain
 from jcompress.channels.removal import (
   channel_widths,
   mask_channels,
@@ -31,8 +32,9 @@ from jcompress.channels.removal import (
 from jcompress.channels.shrink import shrink, verify_rebuilt
 from jcompress.channels.trace import channel_groups
 from jcompress.code.container import Artifact, load, pack, save, unpack
-from jcompress.combine import chain, identity, partition, select
+from jcompress.combine import identity, partition, select
 from jcompress.encoded import bits, decode
+from jcompress.leafwise import leafwise
 from jcompress.mask import with_mask
 from jcompress.prune import densities
 from jcompress.prune.allocation import allocate
@@ -88,6 +90,7 @@ from jcompress.reports import report
 from jcompress.share.frequency_hashing import hash_frequencies
 from jcompress.share.hashing import hash_weights
 from jcompress.share.soft import soft_share, soft_share_labels
+from jcompress.stacked import stacked
 from jcompress.structure.filter_norms import filter_norms
 from jcompress.structure.filter_pruning import greedy_filters, keep_filters
 from jcompress.structure.filter_sensitivity import filter_sensitivity
@@ -98,6 +101,7 @@ from jcompress.structure.selection import select_units
 from jcompress.structure.weight_groups import axis_groups, unit_groups
 from jcompress.traced import curvature, layers
 from jcompress.traced.flops import flops
+from jcompress.traced.stacked_axes import stacked_axes
 from jcompress.train import TrainState, init_train_state, train_step
 from jcompress.tree import KERNELS
 
@@ -207,6 +211,8 @@ __all__ = [
   'soft_share',
   'soft_share_labels',
   'sparse_evolution',
+  'stacked',
+  'stacked_axes',
   'ternary_weight',
   'ticket_mask',
   'train_step',

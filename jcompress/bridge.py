@@ -8,8 +8,8 @@ import optax
 from jax.experimental import checkify
 
 from jcompress import tree
-from jcompress.base import Compressor
-from jcompress.optimizer import start_optimizer
+from jcompress.base import Compressor, require_compressor
+from jcompress.optimizer import require_optimizer, start_optimizer
 
 
 class CompressedState(NamedTuple):
@@ -55,10 +55,13 @@ def as_optax(
     A transformation whose `update` must be given the params.
 
   Raises:
-    ValueError: in `init`, an optimizer that does not take the latent; in
+    ValueError: no compressor, or no optimizer; in `init`, an optimizer that
+      does not take the latent; in
       `update`, no params, or in a third or later call outside `jit` params that
       are not what this optimizer made of them.
   """
+  require_compressor(compressor, 'as_optax')
+  require_optimizer(tx, 'as_optax')
   tx = optax.with_extra_args_support(tx)
 
   def init(params):

@@ -1,11 +1,16 @@
-"""Combinators: which leaves a compressor gets, and in what order they act."""
+"""Which leaves of the params a compressor gets."""
+
+from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 
 from jcompress import tree
-from jcompress.base import Compressor, Parts, is_leaf, passing
+from jcompress.base import Compressor, Parts, is_leaf, require_compressor
 from jcompress.encoded import Dense, is_encoded
+from jcompress.passing import passing
+from jcompress.patterns import require_pattern
+from jcompress.stacked import Axes
+from jcompress.stacked import stacked as each_layer
 
 
 def identity() -> Compressor:
@@ -16,16 +21,31 @@ def identity() -> Compressor:
   return _IDENTITY
 
 
+def _of_no_state(function):
+  def call(latent, state):
+    if jax.tree.leaves(state):
+      raise TypeError('identity() has no state, this is of another compressor')
+    return function(latent)
+
+  return call
+
+
 _IDENTITY = passing(
   Compressor(
     init=lambda params: (params, ()),
-    view=lambda latent, state: latent,
-    encode=lambda latent, state: jax.tree.map(Dense, latent),
-  )
+    view=_of_no_state(lambda latent: latent),
+    encode=_of_no_state(lambda latent: jax.tree.map(Dense, latent)),
+  ),
+  computes=False,
 )
 
 
-def select(pattern: str, compressor: Compressor) -> Compressor:
+def select(
+  pattern: str,
+  compressor: Compressor,
+  *,
+  stacked: Axes | Mapping[str, Axes] | None = None,
+) -> Compressor:
   """Applies a compressor to the leaves whose path matches.
 
   Args:
@@ -33,14 +53,21 @@ def select(pattern: str, compressor: Compressor) -> Compressor:
       as `KERNELS = r'(?:.*/)?kernel'`.
     compressor: what these leaves get. The others are trained and shipped as
       they are.
+    stacked: axes of these leaves that count layers, such as 0 of a scanned
+      model, or by leaf path, as `stacked_axes` finds them: each layer is
+      compressed as an array of its own, see `stacked`.
 
   Raises:
-    ValueError: in `init`, if the pattern matches no leaf.
+    ValueError: no pattern, or no compressor; in `init`, if the pattern matches
+      no leaf, or none of floats.
   """
-  return partition((pattern, compressor))
+  return partition((pattern, compressor), stacked=stacked)
 
 
-def partition(*rules: tuple[str, Compressor]) -> Compressor:
+def partition(
+  *rules: tuple[str, Compressor],
+  stacked: Axes | Mapping[str, Axes] | None = None,
+) -> Compressor:
   """Gives each leaf the compressor of the first rule that its path matches.
 
   The latent has the containers and paths of the params, and in the place of
@@ -52,18 +79,23 @@ def partition(*rules: tuple[str, Compressor]) -> Compressor:
   Args:
     *rules: pairs `(pattern, compressor)`; leaves that no pattern matches are
       trained and shipped as they are.
+    stacked: as of `select`, for the leaves of all rules.
 
   Raises:
-    ValueError: without rules; in `init`, if a pattern matches no leaf or only
-      leaves that an earlier rule took.
+    ValueError: without rules, or with one that is no such pair; in `init`, if a
+      pattern matches no leaf, none of floats, or only leaves that an earlier
+      rule took.
   """
-  if not rules:
-    raise ValueError('partition() needs at least one (pattern, compressor).')
+  _require_rules(rules)
   patterns = [pattern for pattern, _ in rules]
   inners = [inner for _, inner in rules]
+  if stacked is not None:
+    inners = [each_layer(inner, stacked) for inner in inners]
   plain = identity()
 
   def init(params):
+    if isinstance(stacked, Mapping):
+      _require_known(stacked, params)
     chosen, rest = tree.split_all(patterns, params)
     pairs = [c.init(p) for c, p in zip(inners, chosen, strict=True)]
     plain_latent, plain_state = plain.init(rest)
@@ -74,29 +106,32 @@ def partition(*rules: tuple[str, Compressor]) -> Compressor:
     latent = _put_together(latents, plain_latent, is_shared)
     return latent, (*(s for _, s in pairs), plain_state)
 
-  def each(latent):
-    """Each rule with its latent, the last for the leaves without a rule."""
-    return zip((*inners, plain), _take_apart(patterns, latent), strict=True)
+  def each(latent, state):
+    """Each rule, its latent and its state; the last of leaves without one."""
+    if not isinstance(state, tuple) or len(state) != len(rules) + 1:
+      raise ValueError(
+        f'The state has the form {jax.tree.structure(state)}; that of a '
+        f'partition of {len(rules)} rules is a tuple of {len(rules) + 1}. Is '
+        'it of this compressor, of its init or its last update?'
+      )
+    latents = _take_apart(patterns, latent)
+    return list(zip((*inners, plain), latents, state, strict=True))
 
   def view(latent, state):
     latent, state = tree.pure((latent, state), 'OptState')
-    parts = zip(each(latent), state, strict=True)
-    return tree.join(*(c.view(l, s) for (c, l), s in parts))
+    return tree.join(*(c.view(l, s) for c, l, s in each(latent, state)))
 
   def encode(latent, state):
     latent, state = tree.pure((latent, state), 'OptState')
-    parts = zip(each(latent), state, strict=True)
-    return tree.join(
-      *(c.encode(l, s) for (c, l), s in parts), is_leaf=is_encoded
-    )
+    parts = [c.encode(l, s) for c, l, s in each(latent, state)]
+    return tree.join(*parts, is_leaf=is_encoded)
 
   def penalty(latent, state):
-    parts = zip(each(latent), state, strict=True)
-    return sum(c.penalty(l, s) for (c, l), s in parts)
+    return sum(c.penalty(l, s) for c, l, s in each(latent, state))
 
   def update(latent, state, grads):
-    parts = zip(each(latent), state, _take_apart(patterns, grads), strict=True)
-    *pairs, (rest, plain_state) = [c.update(l, s, g) for (c, l), s, g in parts]
+    parts = zip(each(latent, state), _take_apart(patterns, grads), strict=True)
+    *pairs, (rest, plain_state) = [c.update(l, s, g) for (c, l, s), g in parts]
     latents, states = [l for l, _ in pairs], [s for _, s in pairs]
     is_shared = [False] * len(pairs)
     if isinstance(latent, Parts):
@@ -106,57 +141,31 @@ def partition(*rules: tuple[str, Compressor]) -> Compressor:
   return Compressor(init, view, encode, penalty, update)
 
 
-def chain(first: Compressor, *rest: Compressor) -> Compressor:
-  """Lets weights flow left to right: `view = last.view(... first.view(...))`.
-
-  The first compressor owns the latent, so that only it may change the shape of
-  the weights. The others see the weights that it shows and may refresh their
-  state; what their `update` does to those weights is dropped. Their `update`
-  gets the gradient of the latent where that has the shapes of the weights, and
-  zeros where it has not. What is shipped is the encoding of the last one;
-  `identity()` is dropped.
-
-  Raises:
-    ValueError: in `init`, if a compressor that is not first keeps the weights
-      in another form (codebooks, factors, hash buckets).
-  """
-  if not rest:
-    return first
-  last = chain(*rest)
-  if identity() in (first, last):
-    return last if first == identity() else first
-
-  def init(params):
-    shown, outer = last.init(params)
-    if _form(shown) != _form(tree.split_floats(params)[0]):
+def _require_rules(rules):
+  for rule in rules:
+    is_pair = type(rule) is tuple and len(rule) == 2
+    if not is_pair or not isinstance(rule[0], str):
+      kinds = [type(x).__name__ for x in (rule if is_pair else [rule])]
       raise ValueError(
-        'Only the first compressor of a chain may keep the weights in another '
-        f'form than params, and {_differing(shown, params)} are kept so by one '
-        'that stands second or later: move it to the front, or run it as a '
-        'stage of its own on the view.'
+        f'A rule is {", ".join(kinds)}; it must be a pair of str and '
+        'Compressor: select(KERNELS, kmeans_share(bits=5)), or '
+        "partition((r'fc1/.*', kmeans_share(bits=2)), (KERNELS, "
+        'kmeans_share(bits=5))); a dict by *rules.items().'
       )
-    latent, inner = first.init(shown)
-    return latent, (inner, outer)
+    require_compressor(rule[1], f'The pattern {rule[0]!r}')
+    require_pattern(rule[0])
+  if not rules:
+    raise ValueError('partition() needs at least one (pattern, compressor).')
 
-  def view(latent, state):
-    return last.view(first.view(latent, state[0]), state[1])
 
-  def encode(latent, state):
-    return last.encode(first.view(latent, state[0]), state[1])
-
-  def penalty(latent, state):
-    shown = first.view(latent, state[0])
-    return first.penalty(latent, state[0]) + last.penalty(shown, state[1])
-
-  def update(latent, state, grads):
-    latent, inner = first.update(latent, state[0], grads)
-    shown = first.view(latent, inner)
-    if _form(grads) != _form(tree.split_floats(shown)[0]):
-      grads = jax.tree.map(jnp.zeros_like, shown)
-    _, outer = last.update(shown, state[1], grads)
-    return latent, (inner, outer)
-
-  return Compressor(init, view, encode, penalty, update)
+def _require_known(stacked, params):
+  names = tree.paths(params)
+  unknown = [path for path in stacked if path not in names]
+  if unknown:
+    raise ValueError(
+      f'stacked names {", ".join(unknown)}, and the params are '
+      f'{", ".join(names)}.'
+    )
 
 
 def _is_leafwise(latent, params):
@@ -183,18 +192,3 @@ def _take_apart(patterns, latent):
     pairs = zip(latent.shared, parts, strict=True)
     parts = [part if own is None else own for own, part in pairs]
   return [*parts, rest]
-
-
-def _form(t):
-  return jax.tree.structure(t), [x.shape for x in jax.tree.leaves(t)]
-
-
-def _differing(latent, params):
-  """The paths of the params whose latent is not one array of their shape."""
-  leaves = latent.leaves if isinstance(latent, Parts) else latent
-  named = lambda t, stop=None: zip(
-    tree.paths(t, stop), jax.tree.leaves(t, is_leaf=stop), strict=True
-  )
-  have = {path: getattr(x, 'shape', None) for path, x in named(leaves, is_leaf)}
-  floats = tree.split_floats(params)[0]
-  return ', '.join(p for p, x in named(floats) if have.get(p) != x.shape)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
 from jcompress import tree
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor
 from jcompress.encoded import Sparse
+from jcompress.passing import checked
 
 
 def with_mask(mask: Any, *, keep_zeros: bool = False) -> Compressor:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import os
+import pathlib
 import re
 from typing import Any
 
@@ -161,11 +163,14 @@ def report(source: Any) -> Report:
   """Reports what an encoded tree costs in a file.
 
   Args:
-    source: an encoded tree, an `Artifact`, or the bytes of a file.
+    source: an encoded tree, an `Artifact`, a file: its path or its bytes.
 
   Raises:
     ValueError: params that were not encoded, or bytes that are not a file.
+    OSError: the file cannot be read.
   """
+  if isinstance(source, (str, os.PathLike)):
+    source = pathlib.Path(source).read_bytes()
   if isinstance(source, bytes):
     data, source = source, container.unpack(source).tree
   else:

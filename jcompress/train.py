@@ -1,5 +1,7 @@
 """The one train step: the same for every compressor."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,8 +10,12 @@ import jax.numpy as jnp
 import optax
 
 from jcompress import tree
-from jcompress.base import Compressor
-from jcompress.optimizer import start_optimizer
+from jcompress.base import Compressor, require_compressor
+from jcompress.optimizer import (
+  require_optimizer,
+  require_same_optimizer,
+  start_optimizer,
+)
 
 LossFn = Callable[..., Any]
 Metrics = dict[str, jax.Array]
@@ -46,8 +52,10 @@ def init_train_state(
 
   Raises:
     ValueError: whatever `compressor.init` refuses, such as NaN; an optimizer
-      that does not take the latent.
+      that does not take the latent; no compressor or no optimizer.
   """
+  require_compressor(compressor, 'init_train_state')
+  require_optimizer(tx, 'init_train_state')
   latent, state = compressor.init(params)
   opt_state = start_optimizer(tx, latent, params)
   steps = jnp.zeros([], jnp.int32)
@@ -80,7 +88,15 @@ def train_step(
   Returns:
     A jitted function that donates the train state it is given. Its metrics are
     `loss`, `penalty` and those of the loss function.
+
+  Raises:
+    ValueError: no compressor or no optimizer; in the first step, others than
+      those with which the train state was made, or a loss function that does
+      not take what it is called with; a train state that was given before.
   """
+
+  require_compressor(compressor, 'train_step')
+  require_optimizer(tx, 'train_step')
 
   def objective(latent, ts, batch):
     params = compressor.view(latent, ts.state)
@@ -92,6 +108,7 @@ def train_step(
     return loss.astype(jnp.float32) + penalty, (metrics, variables)
 
   def step(ts, batch):
+    require_same_optimizer(tx, ts.latent, ts.opt_state)
     gradient = jax.grad(objective, has_aux=True)
     grads, (metrics, variables) = gradient(ts.latent, ts, batch)
     updates, opt_state = tx.update(grads, ts.opt_state, ts.latent)
@@ -100,7 +117,35 @@ def train_step(
     ts = TrainState(latent, state, opt_state, ts.step + 1, variables, ts.key)
     return ts, metrics
 
-  return jax.jit(step, donate_argnums=0)
+  return _Step(jax.jit(step, donate_argnums=0))
+
+
+class _Step:
+  """A jitted step that knows why an array of its train state is gone."""
+
+  def __init__(self, jitted):
+    functools.update_wrapper(self, jitted)
+    self._jitted = jitted
+
+  def __call__(self, ts, batch):
+    try:
+      return self._jitted(ts, batch)
+    except (RuntimeError, ValueError) as error:
+      if not any(_is_gone(x) for x in jax.tree.leaves(ts)):
+        raise
+      raise ValueError(
+        'This train state was given to a step before, which took over its '
+        'memory. Go on with the one that the step returned, '
+        '`ts, metrics = step(ts, batch)`; what is needed later must be copied '
+        'first, by jax.tree.map(jnp.copy, ts).'
+      ) from error
+
+  def __getattr__(self, name):
+    return getattr(self._jitted, name)
+
+
+def _is_gone(x):
+  return isinstance(x, jax.Array) and getattr(x, 'is_deleted', bool)()
 
 
 def _call(loss_fn, params, batch, ts):
@@ -110,6 +155,7 @@ def _call(loss_fn, params, batch, ts):
     extras['variables'] = ts.variables
   if ts.key is not None:
     extras['key'] = jax.random.fold_in(ts.key, ts.step)
+  _require_takes(loss_fn, params, batch, extras)
   out = loss_fn(params, batch, **extras)
   parts = out if isinstance(out, tuple) else (out,)
   wanted = 3 if ts.variables is not None else 2
@@ -128,6 +174,19 @@ def _call(loss_fn, params, batch, ts):
       'example by its mean.'
     )
   return loss, metrics, variables
+
+
+def _require_takes(loss_fn, params, batch, extras):
+  try:
+    inspect.signature(loss_fn).bind(params, batch, **extras)
+  except TypeError as error:
+    call = ', '.join(['params', 'batch', *(f'{name}=...' for name in extras)])
+    raise ValueError(
+      f'The loss function is called as loss_fn({call}), since this is what the '
+      f'train state has, and does not take it: {error}.'
+    ) from error
+  except ValueError:  # a builtin does not tell its signature
+    return
 
 
 def _update(compressor, tx, ts, latent, opt_state, grads):

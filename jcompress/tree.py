@@ -5,7 +5,6 @@ Linen dicts, nnx states and plain nested containers give the same paths:
 `None` where the leaf went to the other half.
 """
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-Tree = Any
+from jcompress.patterns import KERNELS as KERNELS
+from jcompress.patterns import matches
 
-KERNELS = r'(?:.*/)?kernel'
+Tree = Any
 
 
 def is_none(x: Any) -> bool:
@@ -67,7 +67,7 @@ def split_all(patterns: Sequence[str], tree: Tree) -> tuple[list[Tree], Tree]:
   for i, pattern in enumerate(patterns):
     if i in owners:
       continue
-    taken = [name for name in names if re.fullmatch(pattern, name)]
+    taken = [name for name in names if matches(pattern, name)]
     if taken:
       raise ValueError(
         f'Pattern {pattern!r} matches only leaves that an earlier pattern of '
@@ -103,7 +103,7 @@ def deal(
 def _owners(patterns, names):
   """The first pattern that matches each name, by its number, or `None`."""
   return [
-    next((i for i, p in enumerate(patterns) if re.fullmatch(p, name)), None)
+    next((i for i, p in enumerate(patterns) if matches(p, name)), None)
     for name in names
   ]
 
@@ -199,48 +199,17 @@ def to_host(x: jax.typing.ArrayLike) -> np.ndarray:
   return np.asarray(x)
 
 
-def replicated(x: jax.Array) -> jax.Array:
-  """The same array, whole on each device of its mesh; works under `jit`."""
-  mesh = jax.typeof(x).sharding.mesh
-  if mesh.empty:
-    return x
-  return jax.sharding.reshard(x, NamedSharding(mesh, PartitionSpec()))
+def replicated(x: jax.Array, axes: Sequence[int] | None = None) -> jax.Array:
+  """The same array, whole on each device of its mesh; works under `jit`.
 
-
-def _is_cut(x):
-  """Whether JAX would change the integers of a NumPy array."""
-  if not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind not in 'iu':
-    return False
-  narrow = np.iinfo(jax.dtypes.canonicalize_dtype(x.dtype))
-  return bool(((x < narrow.min) | (x > narrow.max)).any())
-
-
-def require_finite(tree: Tree, when: str) -> None:
-  """Raises a `ValueError` that names the leaves with NaN or inf.
-
-  Numbers that are finite in NumPy and not in the type in which JAX would hold
-  them count as inf, and integers that do not fit are refused, too. Does nothing
-  while tracing: the values are not there to be looked at.
+  Args:
+    x: any array.
+    axes: along which it must be whole; along all if not given.
   """
-  leaves = jax.tree_util.tree_leaves_with_path(tree)
-  cut = [path_string(p) for p, x in leaves if _is_cut(x)]
-  if cut:
-    raise ValueError(
-      f'{", ".join(cut)} at {when}: 64-bit integers that do not fit into 32 '
-      "bits. Switch on jax.config.update('jax_enable_x64', True), or keep them "
-      'out of the params; pack() takes them as they are.'
-    )
-  floats = [
-    (p, x)
-    for p, x in leaves
-    if hasattr(x, 'dtype') and jnp.issubdtype(x.dtype, jnp.floating)
-  ]
-  if any(isinstance(x, jax.core.Tracer) for _, x in floats):
-    return
-  with jax.ensure_compile_time_eval():
-    bad = [path_string(p) for p, x in floats if not jnp.isfinite(x).all()]
-  if bad:
-    raise ValueError(
-      f'NaN or inf in {", ".join(bad)} at {when}. Look at the training run '
-      'that produced these weights (learning rate, loss scale) first.'
-    )
+  sharding = jax.typeof(x).sharding
+  if sharding.mesh.empty:
+    return x
+  whole = range(x.ndim) if axes is None else axes
+  spec = (None if i in whole else s for i, s in enumerate(sharding.spec))
+  place = NamedSharding(sharding.mesh, PartitionSpec(*spec))
+  return jax.sharding.reshard(x, place)

@@ -1,55 +1,12 @@
-from typing import NamedTuple
-
-import jax
-import jax.numpy as jnp
-import numpy as np
+import pytest
 
 import jcompress as jc
+from jcompress.base import require_compressor
 
 
-class Polar(NamedTuple):
-  radius: jax.Array
-  angle: jax.Array
-
-
-def spiral():
-  """A compressor whose latent of one array is not one array."""
-  return jc.leafwise(
-    init=lambda w: (Polar(jnp.abs(w), jnp.zeros_like(w)), (w < 0,)),
-    view=lambda l, s: jnp.where(s[0], -1, 1) * l.radius * jnp.cos(l.angle),
-    encode=lambda l, s: jc.encoded.Dense(l.radius),
-    penalty=lambda l, s: l.radius.sum(),
-    update=lambda l, s, g: (Polar(l.radius - g.radius, l.angle), s),
-  )
-
-
-PARAMS = {'a': jnp.array([1.0, -2.0]), 'b': [jnp.array(3.0)]}
-
-
-def test_leafwise_lifts_latents_with_parts():
-  comp = spiral()
-  latent, state = comp.init(PARAMS)
-  view = comp.view(latent, state)
-  np.testing.assert_array_equal(view['a'], [1, -2])
-  assert comp.penalty(latent, state) == 6
-  grads = jax.grad(lambda l: comp.penalty(l, state))(latent)
-  latent, _ = comp.update(latent, state, grads)
-  np.testing.assert_array_equal(comp.encode(latent, state)['a'].values, [0, 1])
-
-
-def test_identity_shows_and_ships_the_params():
-  comp = jc.identity()
-  latent, state = comp.init(PARAMS)
-  shown = comp.view(latent, state)
-  jax.tree.map(np.testing.assert_array_equal, shown, PARAMS)
-  assert comp.penalty(latent, state) == 0
-  np.testing.assert_array_equal(comp.encode(latent, state)['b'][0].values, 3)
-
-
-def test_identity_costs_no_operation():
-  comp, params = jc.identity(), {'w': jnp.ones((4, 4))}
-  latent, state = comp.init(params)
-  loss = lambda p: (p['w'] ** 2).sum()
-  cost = lambda f, x: jax.jit(jax.grad(f)).lower(x).compile().cost_analysis()
-  seen = cost(lambda l: loss(comp.view(l, state)), latent)
-  assert seen['flops'] == cost(loss, params)['flops']
+def test_only_a_compressor_is_one():
+  require_compressor(jc.identity(), 'here')
+  with pytest.raises(ValueError, match='here takes .*call it, as kmeans_sha'):
+    require_compressor(jc.kmeans_share, 'here')
+  with pytest.raises(ValueError, match='here takes .*given None of type None'):
+    require_compressor(None, 'here')

@@ -4,6 +4,7 @@ import numpy as np
 import optax
 import pytest
 from flax import traverse_util
+from helpers import as_users_call_it, scale
 
 import jcompress as jc
 
@@ -13,15 +14,24 @@ PARAMS = {
 }
 
 
-def scale(factor):
-  """Shows the weights times a factor, and penalizes their sum."""
-  return jc.leafwise(
-    init=lambda w: (w, ()),
-    view=lambda w, s: factor * w,
-    encode=lambda w, s: jc.encoded.Dense(factor * w),
-    penalty=lambda w, s: w.sum(),
-    update=lambda w, s, g: (w - g, s),
+def test_identity_shows_and_ships_the_params():
+  comp = jc.identity()
+  latent, state = comp.init(PARAMS)
+  shown = comp.view(latent, state)
+  jax.tree.map(np.testing.assert_array_equal, shown, PARAMS)
+  assert comp.penalty(latent, state) == 0
+  np.testing.assert_array_equal(
+    comp.encode(latent, state)['b']['kernel'].values, [5, 6]
   )
+
+
+def test_identity_costs_no_operation():
+  comp, params = jc.identity(), {'w': jnp.ones((4, 4))}
+  latent, state = comp.init(params)
+  loss = lambda p: (p['w'] ** 2).sum()
+  cost = lambda f, x: jax.jit(jax.grad(f)).lower(x).compile().cost_analysis()
+  seen = cost(lambda l: loss(comp.view(l, state)), latent)
+  assert seen['flops'] == cost(loss, params)['flops']
 
 
 def test_partition_gives_each_leaf_to_the_first_rule():
@@ -57,43 +67,6 @@ def test_partition_refuses_rules_that_do_nothing():
   rules = (jc.KERNELS, scale(2)), ('b/kernel', scale(3))
   with pytest.raises(ValueError, match='an earlier pattern'):
     jc.partition(*rules).init(PARAMS)
-
-
-def test_chain_flows_left_to_right():
-  add = jc.leafwise(
-    init=lambda w: (w, ()),
-    view=lambda w, s: w + 1,
-    encode=lambda w, s: jc.encoded.Dense(w + 1),
-  )
-  comp = jc.chain(scale(10), add, scale(2))
-  latent, state = comp.init(PARAMS)
-  np.testing.assert_array_equal(
-    comp.view(latent, state)['b']['kernel'], [102, 122]
-  )
-  np.testing.assert_array_equal(
-    jc.decode(comp.encode(latent, state))['b']['kernel'], [102, 122]
-  )
-
-
-def test_later_compressors_refresh_on_what_the_first_shows():
-  comp = jc.chain(scale(-1), jc.magnitude_prune(0.5))
-  latent, state = comp.init({'w': jnp.array([1.0, -2.0, 3.0, -4.0])})
-  latent, state = comp.update(
-    latent, state, jax.tree.map(jnp.zeros_like, latent)
-  )
-  np.testing.assert_array_equal(comp.view(latent, state)['w'], [0, 0, -3, 4])
-
-
-def test_the_update_of_a_later_compressor_does_not_move_the_latent():
-  comp = jc.chain(jc.magnitude_prune(0.0), scale(1))
-  latent, state = comp.init(PARAMS)
-  after, _ = comp.update(latent, state, jax.tree.map(jnp.ones_like, latent))
-  np.testing.assert_array_equal(after['b']['kernel'], [5, 6])
-
-
-def test_a_structural_compressor_must_come_first():
-  with pytest.raises(ValueError, match='a/kernel.*move it to the front'):
-    jc.chain(jc.magnitude_prune(0.5), jc.kmeans_share(k=2)).init(PARAMS)
 
 
 def test_the_latent_has_the_containers_and_paths_of_the_params():
@@ -171,31 +144,6 @@ def test_other_errors_of_an_optimizer_are_its_own():
     jc.init_train_state(jc.identity(), tx, PARAMS)
 
 
-def test_selected_compressors_chain():
-  half, tenfold = jc.magnitude_prune(0.5), scale(10)
-  for comp in (
-    jc.chain(jc.select('a/kernel', half), jc.select('b/kernel', tenfold)),
-    jc.chain(half, jc.select('b/kernel', tenfold)),
-  ):
-    latent, state = comp.init(PARAMS)
-    view = comp.view(latent, state)
-    np.testing.assert_array_equal(view['a']['kernel'], [0, 0, 3, 4])
-    assert view['b']['kernel'][1] == 60
-    latent, state = comp.update(latent, state, latent)
-    encoded = comp.encode(latent, state)
-    view = comp.view(latent, state)
-    for a, b in zip(
-      jax.tree.leaves(jc.decode(encoded)), jax.tree.leaves(view), strict=True
-    ):
-      np.testing.assert_array_equal(a, b)
-
-
-def test_a_chain_names_the_leaves_of_another_form():
-  later = jc.select('a/.*', jc.kmeans_share(k=3))
-  with pytest.raises(ValueError, match='and a/bias, a/kernel are kept so'):
-    jc.chain(jc.select(jc.KERNELS, jc.magnitude_prune(0.5)), later).init(PARAMS)
-
-
 MIXED = {
   'kernel': jnp.array([[1.0, -2.0], [3.0, 0.5]]),
   'count': jnp.array([3, 4]),
@@ -247,3 +195,41 @@ def test_nan_and_inf_of_leaves_without_a_method_are_shipped():
 
 def leaves(tree):
   return jax.tree.leaves(tree)
+
+
+@pytest.mark.parametrize(
+  ('make', 'message'),
+  [
+    (lambda c: jc.select('*/kernel', c), r"the glob `\*/kernel` is r'.\*/ker"),
+    (lambda c: jc.select('(kernel', c), "'.kernel' is not a regular express"),
+    (lambda c: jc.partition(c), 'A rule is Compressor; it must be a pair'),
+    (lambda c: jc.partition({'a': c}), 'A rule is dict'),
+    (lambda c: jc.partition([('a', c)]), r'A rule is list.*dict by \*rules'),
+    (lambda c: jc.select(c, 'a'), 'A rule is Compressor, str; it must be'),
+    (lambda c: jc.select('a', jc.kmeans_share), 'call it, as kmeans_share'),
+    (lambda c: jc.select('a', 'prune'), "'a' takes comp.*'prune' of type str"),
+    (lambda c: jc.chain(c, jc.kmeans_share), 'call it, as kmeans_share'),
+    (lambda c: jc.chain([c, c]), 'takes compressors.*of type list'),
+  ],
+)
+def test_what_is_no_rule_or_no_compressor_is_refused(make, message):
+  with as_users_call_it(), pytest.raises(ValueError, match=message):
+    make(jc.magnitude_prune(0.5))
+
+
+def test_a_pattern_of_integers_alone_is_refused():
+  params = {'table': {'kernel': jnp.arange(4)}, 'fc': {'kernel': jnp.ones(3)}}
+  comp = jc.magnitude_prune(0.5)
+  with pytest.raises(ValueError, match='table/kernel are integers'):
+    jc.select('table/.*', comp).init(params)
+  latent, state = jc.select(jc.KERNELS, comp).init(params)
+  assert jax.tree.leaves(latent)[0].shape == (3,)
+
+
+@pytest.mark.parametrize('state', [None, (), ((), (), ())])
+def test_the_state_of_another_partition_is_refused(state):
+  comp = jc.select(jc.KERNELS, jc.magnitude_prune(0.5))
+  latent, _ = comp.init(PARAMS)
+  for use in (comp.view, comp.encode, comp.penalty):
+    with pytest.raises(ValueError, match='1 rules is a tuple of 2. Is it of'):
+      use(latent, state)

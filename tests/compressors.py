@@ -75,6 +75,10 @@ def table(like):
       jc.magnitude_prune(0.5, every=2, rewind=True)
     ),
     'mask': lambda: Entry(jc.with_mask(mask)),
+    'stacked_magnitude': lambda: Entry(jc.stacked(jc.magnitude_prune(0.5))),
+    'stacked_kmeans': lambda: Entry(
+      jc.stacked(jc.kmeans_share(k=3)), structural=True
+    ),
     'surgery': lambda: Entry(jc.dynamic_surgery(0.5, every=2)),
     'surgery_quality': lambda: Entry(
       jc.dynamic_surgery(quality=0.1, probability=0.5)

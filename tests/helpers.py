@@ -1,8 +1,12 @@
 """What several test files share."""
 
+import contextlib
 import struct
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
+
+import jcompress as jc
 
 # Annotations say float where an int will do, as everywhere in Python.
 typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
@@ -21,3 +25,24 @@ def equations(jaxpr):
     for value in equation.params.values():
       if hasattr(value, 'jaxpr'):
         yield from equations(value.jaxpr)
+
+
+@contextlib.contextmanager
+def as_users_call_it():
+  """Without the checks of types, which only the tests have."""
+  jaxtyping.config.update('jaxtyping_disable', True)
+  try:
+    yield
+  finally:
+    jaxtyping.config.update('jaxtyping_disable', False)
+
+
+def scale(factor):
+  """Shows the weights times a factor, and penalizes their sum."""
+  return jc.leafwise(
+    init=lambda w: (w, ()),
+    view=lambda w, s: factor * w,
+    encode=lambda w, s: jc.encoded.Dense(factor * w),
+    penalty=lambda w, s: w.sum(),
+    update=lambda w, s, g: (w - g, s),
+  )

@@ -10,12 +10,16 @@ import jcompress
 ROOT = pathlib.Path(jcompress.__file__).parent
 
 FLOORS = (
-  ('numerics', 'schedules', 'tree'),
+  ('numerics', 'patterns', 'schedules'),
+  ('tree',),
+  ('finite',),
   ('traced', 'arithmetic', 'losses'),
   ('encoded', 'channels'),
   ('code', 'base'),
+  ('passing',),
+  ('leafwise', 'stacked'),
   ('mask', 'combine', 'optimizer', 'reports'),
-  ('train', 'bridge'),
+  ('train', 'bridge', 'chain'),
   ('binarize',),
   ('share', 'prune', 'models'),
   ('quantize', 'structure'),

@@ -16,7 +16,7 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jcompress as jc
 from jcompress import tree
@@ -332,8 +332,9 @@ def test_12_a_restored_run_continues_bit_for_bit(name, tmp_path, checkpointer):
 
 
 @every
-def test_13_a_mesh_of_eight_gives_the_same(name):
-  mesh = jax.make_mesh((8,), ('shard',))
+@pytest.mark.parametrize('kind', [AxisType.Auto, AxisType.Explicit])
+def test_13_a_mesh_of_eight_gives_the_same(name, kind):
+  mesh = jax.make_mesh((8,), ('shard',), axis_types=(kind,))
   params, comp = compressors.params(), selected(name)
   place = lambda x: jax.device_put(
     x,

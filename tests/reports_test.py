@@ -35,9 +35,11 @@ def test_rows_are_measured_on_what_is_decoded():
   )
 
 
-def test_the_total_is_the_length_of_the_file():
+def test_the_total_is_the_length_of_the_file(tmp_path):
   data = jc.pack(TREE)
-  for source in (TREE, data, jc.unpack(data)):
+  path = tmp_path / 'net.jcz'
+  path.write_bytes(data)
+  for source in (TREE, data, jc.unpack(data), path, str(path)):
     report = jc.report(source)
     assert report.total.file_bytes == len(data)
     assert report.total.parameters == 1403

@@ -259,3 +259,38 @@ def test_a_mesh_gives_the_same_as_one_device(axis):
 def test_a_wrong_loss_function_is_refused(loss, extra, message):
   with pytest.raises(ValueError, match=message):
     fit(loss, jc.identity(), optax.sgd(0.1), plain_params(), 1, **extra)
+
+
+def test_a_loss_function_takes_what_the_train_state_has():
+  comp, tx = jc.identity(), optax.sgd(0.1)
+  for extra, name in (
+    ({'variables': {'mean': jnp.ones(2)}}, 'variables'),
+    ({'key': jax.random.key(0)}, 'key'),
+  ):
+    ts = jc.init_train_state(comp, tx, plain_params(), **extra)
+    called = rf'loss_fn\(params, batch, {name}=...\), since'
+    with pytest.raises(ValueError, match=called):
+      jc.train_step(plain_loss, comp, tx)(ts, BATCH)
+
+
+def test_a_train_state_is_used_once():
+  tx = optax.sgd(0.1)
+  ts = jc.init_train_state(PRUNE, tx, plain_params())
+  step = jc.train_step(plain_loss, PRUNE, tx)
+  after, _ = step(ts, BATCH)
+  with pytest.raises(ValueError, match='which took over its memory. Go on wi'):
+    step(ts, BATCH)
+  step(after, BATCH)
+
+
+def test_a_train_state_of_another_method_or_optimizer_is_refused():
+  tx = optax.adam(0.1)
+  share = jc.select(jc.KERNELS, jc.kmeans_share(k=3))
+  for comp, other, message in (
+    (share, tx, 'not take this latent and state'),
+    (jc.identity(), tx, 'not take this latent and state'),
+    (PRUNE, optax.sgd(0.1), 'is not the one with which the train state'),
+  ):
+    ts = jc.init_train_state(PRUNE, tx, plain_params())
+    with pytest.raises(ValueError, match=message):
+      jc.train_step(plain_loss, comp, other)(ts, BATCH)

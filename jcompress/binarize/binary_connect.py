@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jcompress import tree
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import (
   clip_to,
   distinct_keys,
@@ -18,6 +18,7 @@ from jcompress.binarize.latent import (
   require_choice,
 )
 from jcompress.encoded import Dense, Signs
+from jcompress.leafwise import leafwise
 from jcompress.numerics.estimators import hard_sigmoid, sign, straight_through
 
 

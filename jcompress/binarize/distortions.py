@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import (
   clip_to,
   distinct_keys,
@@ -17,8 +17,10 @@ from jcompress.binarize.latent import (
   next_key,
 )
 from jcompress.encoded import Codebook, Sparse
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import hard_sigmoid, straight_through
+from jcompress.numerics.whole import require_whole
 
 
 class Distortion(NamedTuple):
@@ -140,8 +142,7 @@ def rounding(levels: int) -> Distortion:
   Raises:
     ValueError: `levels` outside `2 .. 65535`.
   """
-  if levels not in range(2, 65536):
-    raise ValueError(f'levels is {levels}; it must lie in 2 .. 65535.')
+  require_whole('levels', levels, 2, 65535)
   steps = levels - 1
 
   def apply(key, x):

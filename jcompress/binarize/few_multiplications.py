@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import (
   clip_to,
   distinct_keys,
@@ -18,6 +18,7 @@ from jcompress.binarize.latent import (
   require_choice,
 )
 from jcompress.encoded import Codebook, Dense, Signs
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import hard_sigmoid, straight_through
 

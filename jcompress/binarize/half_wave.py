@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jcompress.numerics.whole import require_whole
+
 _GRADIENTS = ('relu', 'clipped', 'log_tailed')
 
 
@@ -98,8 +100,7 @@ def half_wave_levels(bits: int, uniform: bool = True) -> tuple[float, ...]:
   Raises:
     ValueError: `bits` outside `1 .. 4`.
   """
-  if bits not in range(1, 5):
-    raise ValueError(f'bits is {bits}; it must be a whole number in 1 .. 4.')
+  require_whole('bits', bits, 1, 4)
   count = 2**bits - 1
   levels = [3 * (i + 1) / (count + 1) for i in range(count)]
   for _ in range(100_000):

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
-from jcompress.base import Compressor, map_state
+from jcompress.base import Compressor
+from jcompress.passing import map_state
 from jcompress.tree import is_key
 
 

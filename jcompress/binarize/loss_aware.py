@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import clip_to
 from jcompress.encoded import Signs
+from jcompress.leafwise import leafwise
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.prox import binary
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import clip_to, look_up, require_choice
 from jcompress.binarize.loss_aware import (
   curvature,
@@ -14,9 +14,11 @@ from jcompress.binarize.loss_aware import (
   require_moment,
 )
 from jcompress.encoded import Codebook
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.prox import alternate, ternary, ternary_two_scales
+from jcompress.numerics.whole import require_whole
 
 
 class LossAwareState(NamedTuple):
@@ -123,11 +125,7 @@ def loss_aware_levels(
     arXiv 1802.08635.
   """
   require_choice('spacing', spacing, ('linear', 'log'))
-  most = 8 if spacing == 'linear' else 5
-  if bits not in range(2, most + 1):
-    raise ValueError(
-      f'bits is {bits}; with {spacing} spacing it must lie in 2 .. {most}.'
-    )
+  require_whole('bits', bits, 2, 8 if spacing == 'linear' else 5)
   count = 2 ** (bits - 1) - 1
   if spacing == 'linear':
     positive = [(k + 1) / count for k in range(count)]

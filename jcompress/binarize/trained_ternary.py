@@ -5,9 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import look_up
 from jcompress.encoded import Codebook
+from jcompress.leafwise import leafwise
 from jcompress.mask import live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.wide import wide

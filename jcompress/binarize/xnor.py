@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import (
   clip_to,
   filter_axes,
@@ -15,6 +15,7 @@ from jcompress.binarize.latent import (
   require_scope,
 )
 from jcompress.encoded import Signs
+from jcompress.leafwise import leafwise
 from jcompress.numerics.prox import binary
 from jcompress.numerics.wide import mean_size
 

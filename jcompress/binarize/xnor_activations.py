@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.whole import require_whole
 
 
 def xnor_activation(
@@ -29,8 +30,7 @@ def xnor_activation(
   References:
     Rastegari et al., XNOR-Net, 2016, arXiv 1603.05279, section 3.2.
   """
-  if bits not in range(1, 17):
-    raise ValueError(f'bits is {bits}; it must be a whole number in 1 .. 16.')
+  require_whole('bits', bits, 1, 16)
   steps = 2**bits - 1
   wide = jnp.clip(x.astype(jnp.float32), -1, 1)
   index = jnp.floor((wide + 1) * (steps / 2) + 0.5)

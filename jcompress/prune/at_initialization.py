@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jcompress import tree
+from jcompress.finite import require_finite
 from jcompress.mask import live_weights
 from jcompress.traced.curvature import hvp
 
@@ -164,7 +165,7 @@ def _best(scores, params, sparsity, min_density):
   for name, value in (('sparsity', sparsity), ('min_density', min_density)):
     if not 0 <= value <= 1:
       raise ValueError(f'{name} is {value}; it must lie in 0 .. 1.')
-  tree.require_finite(scores, 'scoring')
+  require_finite(scores, 'scoring')
   leaves, treedef = jax.tree.flatten(params)
   ranks = [
     np.where(

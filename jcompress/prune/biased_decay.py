@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jcompress import tree
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 
 BIASES = ('hyperbolic', 'exponential', 'rumelhart', 'quadratic')

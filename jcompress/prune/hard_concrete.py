@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jcompress import tree
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import distinct_keys, draw_key, next_key
 from jcompress.encoded import Sparse
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics import draws
 

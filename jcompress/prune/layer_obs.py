@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jcompress import tree
+from jcompress.finite import require_finite
+from jcompress.numerics.whole import require_whole
 from jcompress.prune.column_blocks import prune_columns
 from jcompress.prune.exact_rows import eliminate, refit, select_cheapest
 
@@ -88,7 +90,7 @@ def layer_obs(
     (`exact`).
     Frantar & Alistarh, SparseGPT, 2023, arXiv 2301.00774 (`blocked`).
   """
-  tree.require_finite(w, 'layer_obs')
+  require_finite(w, 'layer_obs')
   inputs = math.prod(w.shape[:-1])
   rows = tree.to_host(w).astype(np.float64).reshape(inputs, w.shape[-1]).T
   group = _group(pattern, block, inputs)
@@ -193,11 +195,9 @@ def _cholesky(h):
 
 def _group(pattern, block, inputs):
   """`(n, m)` of a pattern, after checking that it and the block divide."""
-  if block < 1 or block != int(block) or inputs % block:
-    raise ValueError(
-      f'block is {block}; it must be a whole number that divides the {inputs} '
-      'inputs.'
-    )
+  require_whole('block', block, 1)
+  if inputs % block:
+    raise ValueError(f'block is {block}; it must divide the {inputs} inputs.')
   if pattern is None:
     return None
   n, _, m = pattern.partition(':')

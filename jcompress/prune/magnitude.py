@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.counts import counting, nearest_share
+from jcompress.numerics.whole import require_whole
 from jcompress.numerics.wide import tree_to_unit
+from jcompress.passing import checked
 from jcompress.prune.threshold import largest_mask
 
 
@@ -171,8 +173,7 @@ def require_one_criterion(sparsity: Any, quality: float | None) -> None:
 
 
 def require_every(every: int) -> None:
-  if every < 1 or every != int(every):
-    raise ValueError(f'every is {every}; it must be a whole number >= 1.')
+  require_whole('every', every, 1)
 
 
 def largest_pruned(size, mask):

@@ -9,9 +9,10 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from jcompress import tree
-from jcompress.base import Compressor, Leaf, checked, is_leaf
+from jcompress.base import Compressor, Leaf, is_leaf
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
+from jcompress.passing import checked
 from jcompress.prune.magnitude import (
   kept_count,
   require_every,

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
 

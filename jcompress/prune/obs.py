@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jcompress import tree
+from jcompress.finite import require_finite
+from jcompress.numerics.whole import require_whole
 
 _BATCH = 64
 
@@ -64,7 +66,7 @@ def obs_prune(
     Brain Surgeon, NIPS 5, 1993.
   """
   _require_criterion(sparsity, max_increase, accept, together)
-  tree.require_finite(params, 'obs_prune')
+  require_finite(params, 'obs_prune')
   leaves, treedef = jax.tree.flatten(params)
   w = _flat(leaves)
   may_go = _flat_mask(prunable, params)
@@ -245,5 +247,4 @@ def _require_criterion(sparsity, max_increase, accept, together):
     raise ValueError(f'sparsity is {sparsity}; it must lie in 0 .. 1.')
   if max_increase is not None and not max_increase >= 0:
     raise ValueError(f'max_increase is {max_increase}; it must be >= 0.')
-  if together < 1 or together != int(together):
-    raise ValueError(f'together is {together}; it must be a whole number >= 1.')
+  require_whole('together', together, 1)

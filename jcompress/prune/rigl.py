@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse
 from jcompress.numerics.counts import nearest_share
 from jcompress.numerics.estimators import straight_through
+from jcompress.passing import checked
 from jcompress.prune.densities import Densities, resolve_densities
 from jcompress.prune.magnitude import require_every, require_one_criterion
 from jcompress.prune.regrowth import largest_among, random_masks

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse
 from jcompress.numerics.counts import nearest_share
+from jcompress.passing import checked
 from jcompress.prune.densities import Densities, resolve_densities
 from jcompress.prune.magnitude import require_every, require_one_criterion
 from jcompress.prune.regrowth import largest_among, leaf_keys, random_masks

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.wide import to_unit

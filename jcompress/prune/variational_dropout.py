@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.binarize.latent import distinct_keys, draw_key, next_key
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics import draws
 from jcompress.prune.magnitude import require_every

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jcompress import tree
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.encoded import LowRank, Signs
+from jcompress.leafwise import leafwise
+from jcompress.numerics.whole import require_whole
 from jcompress.numerics.wide import mean_size, to_unit, wide
 
 
@@ -86,8 +88,7 @@ def truncated_svd(rank: int) -> Compressor:
     Eckart and Young, The Approximation of One Matrix by Another of Lower Rank,
       1936.
   """
-  if rank < 1:
-    raise ValueError(f'rank is {rank}; it must be >= 1.')
+  require_whole('rank', rank, 1)
 
   def init(w):
     if w.ndim < 2:

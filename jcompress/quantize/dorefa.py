@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.encoded import Quantized
+from jcompress.leafwise import leafwise
 from jcompress.mask import live_weights
 from jcompress.numerics.estimators import sign, straight_through
+from jcompress.numerics.whole import require_whole
 
 
 class DorefaState(NamedTuple):
@@ -157,5 +159,4 @@ def dorefa_gradient(
 
 
 def _require_bits(bits, most):
-  if not 1 <= bits <= most:
-    raise ValueError(f'bits is {bits}; it must lie in 1 .. {most}.')
+  require_whole('bits', bits, 1, most)

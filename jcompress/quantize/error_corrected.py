@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jcompress import tree
 from jcompress.base import Compressor
 from jcompress.combine import select
+from jcompress.finite import require_finite
 from jcompress.numerics import exact
 from jcompress.quantize.error_correction import correct
 from jcompress.quantize.product import product_quantize
@@ -185,7 +186,7 @@ def _require_layers(apply_fn, params, inputs, paths, axis):
       f'The inputs have shapes {[jnp.shape(x) for x in arrays]}: give at least '
       'one example to fit the responses to.'
     )
-  tree.require_finite(inputs, 'the inputs that responses are fitted to')
+  require_finite(inputs, 'the inputs that responses are fitted to')
   try:
     found = layers_lib.layers(apply_fn, params, inputs)
   except Exception as e:  # models refuse inputs in ways of their own

@@ -16,9 +16,10 @@ from jcompress.arithmetic.fixed_point_ops import (
   require_holds,
   split_key,
 )
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor
 from jcompress.encoded import Dense, Quantized
 from jcompress.mask import live_weights
+from jcompress.passing import checked
 
 _ROUNDINGS = ('nearest', 'stochastic')
 

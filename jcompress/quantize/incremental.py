@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.encoded import Codebook
+from jcompress.leafwise import leafwise
 from jcompress.mask import live_weights
 from jcompress.numerics.counts import nearest_share
+from jcompress.numerics.whole import require_whole
 from jcompress.prune.magnitude import require_every
 from jcompress.prune.threshold import largest_mask
 
@@ -59,8 +61,7 @@ def incremental_quantize(
   References:
     Zhou et al., Incremental Network Quantization, 2017, arXiv 1702.03044.
   """
-  if not 2 <= bits <= 8:
-    raise ValueError(f'bits is {bits}; it must lie in 2 .. 8.')
+  require_whole('bits', bits, 2, 8)
   require_every(every)
   _require_rising(portions)
   shares = np.array(portions, np.float32)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Shaped, UInt
 
+from jcompress.numerics.whole import require_whole
 from jcompress.quantize.intervals import (
   CHUNK,
   MAX_K,
@@ -82,8 +83,7 @@ def kmeans_1d(
     Wang and Song, Ckmeans.1d.dp: Optimal k-means Clustering in One Dimension by
       Dynamic Programming, 2011: the optimum.
   """
-  if not 1 <= k <= MAX_K:
-    raise ValueError(f'k is {k}; it must lie in 1 .. {MAX_K}.')
+  require_whole('k', k, 1, MAX_K)
   method = resolve_method(method, start)
   x, scale = _finite(w, np.float32, 'w'), 1.0
   h = None

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.encoded import Codebook
+from jcompress.leafwise import leafwise
 from jcompress.quantize import share
 from jcompress.quantize.kmeans import kmeans_1d, resolve_method
 

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.encoded import Quantized
+from jcompress.leafwise import leafwise
 from jcompress.mask import live_weights
 from jcompress.numerics.estimators import sign, straight_through
+from jcompress.numerics.whole import require_whole
 from jcompress.numerics.wide import mean_size
 
 
@@ -53,8 +55,7 @@ def learned_step(
   References:
     Esser et al., Learned Step Size Quantization, 2020, arXiv 1902.08153.
   """
-  if not 2 <= bits <= 16:
-    raise ValueError(f'bits is {bits}; it must lie in 2 .. 16.')
+  require_whole('bits', bits, 2, 16)
   low, high = code_range(bits, signed=True)
 
   def init(w):
@@ -146,11 +147,7 @@ def learned_step_start(
 
 def code_range(bits: int, signed: bool) -> tuple[int, int]:
   """The least and the largest code, `-Qn` and `Qp`."""
-  least = 2 if signed else 1
-  if not least <= bits <= 16:
-    raise ValueError(
-      f'bits is {bits}; with signed={signed} it must lie in {least} .. 16.'
-    )
+  require_whole('bits', bits, 2 if signed else 1, 16)
   if signed:
     return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
   return 0, 2**bits - 1

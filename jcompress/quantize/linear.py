@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jcompress.base import Compressor, leafwise, no_update
+from jcompress.base import Compressor, no_update
 from jcompress.encoded import Quantized
+from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import straight_through
 from jcompress.prune.magnitude import require_every

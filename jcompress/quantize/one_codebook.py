@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import tree
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor
 from jcompress.encoded import Codebook
+from jcompress.passing import checked
 from jcompress.quantize import share
 from jcompress.quantize.importance import (
   live_importance,

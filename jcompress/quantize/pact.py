@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.whole import require_whole
 
 
 def pact(
@@ -34,8 +35,7 @@ def pact(
     Choi et al., PACT: Parameterized Clipping Activation for Quantized Neural
     Networks, 2018, arXiv 1805.06085, section 3.
   """
-  if not 1 <= bits <= 16:
-    raise ValueError(f'bits is {bits}; it must lie in 1 .. 16.')
+  require_whole('bits', bits, 1, 16)
   levels = 2**bits - 1
   inputs = x.astype(jnp.float32)
   alpha = alpha.astype(jnp.float32)

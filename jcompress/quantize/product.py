@@ -9,8 +9,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt
 
 from jcompress import tree
-from jcompress.base import Compressor, leafwise
+from jcompress.base import Compressor
 from jcompress.encoded import Product
+from jcompress.leafwise import leafwise
 from jcompress.quantize.vector_kmeans import check_settings, vector_kmeans
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jcompress.numerics.counts import nearest_share
+from jcompress.numerics.whole import require_whole
 from jcompress.prune.threshold import kth_largest
 from jcompress.quantize.grouping import Groups
 
@@ -77,5 +78,4 @@ def require_calibration(calibration: str, percentile: float) -> None:
 
 def require_bits(bits: Any) -> None:
   """Raises a `ValueError` unless codes of so many bits fit into a byte."""
-  if isinstance(bits, bool) or bits not in range(2, 9):
-    raise ValueError(f'bits is {bits!r}; it must be a whole number in 2 .. 8.')
+  require_whole('bits', bits, 2, 8)

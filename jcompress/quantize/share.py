@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from jcompress import tree
+from jcompress.numerics.whole import require_whole
 
 _BLOCK = 64
 
@@ -149,9 +150,8 @@ def codebook_size(bits: int | None, k: int | None) -> int:
   if (bits is None) == (k is None):
     raise ValueError(f'Give exactly one of bits and k, got {bits=}, {k=}.')
   if bits is not None:
-    if not 1 <= bits <= 15:
-      raise ValueError(f'bits is {bits}; it must lie in 1 .. 15.')
+    require_whole('bits', bits, 1, 15)
     return 2**bits
-  if k is None or not 1 <= k <= 65535:
-    raise ValueError(f'k is {k}; it must lie in 1 .. 65535.')
+  assert k is not None
+  require_whole('k', k, 1, 65535)
   return k

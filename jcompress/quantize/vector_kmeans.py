@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float32, Shaped, UInt
 
 from jcompress import tree
+from jcompress.numerics.whole import require_whole
 from jcompress.quantize import lloyd
 from jcompress.quantize.kmeans_plus_plus import choose_start
 
@@ -100,8 +101,7 @@ def vector_kmeans(
 
 def check_settings(k: int, iterations: int) -> None:
   """Raises a `ValueError` if `k` or `iterations` is out of range."""
-  if not 1 <= k <= MAX_K:
-    raise ValueError(f'k is {k}; it must lie in 1 .. {MAX_K}.')
+  require_whole('k', k, 1, MAX_K)
   if iterations < 0:
     raise ValueError(f'iterations is {iterations}; it must be >= 0.')
 

@@ -10,12 +10,15 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jcompress import tree
-from jcompress.base import Compressor, inner_state, leafwise, map_state
+from jcompress.base import Compressor
 from jcompress.binarize.latent import require_choice
 from jcompress.encoded import Hashed
 from jcompress.encoded.hashed import MAX_SIZE, look_up
+from jcompress.leafwise import leafwise
+from jcompress.numerics.whole import require_whole
 from jcompress.numerics.wide import to_unit
 from jcompress.numerics.xxhash import xxhash32
+from jcompress.passing import inner_state, map_state
 
 
 class HashState(NamedTuple):
@@ -76,10 +79,9 @@ def require_hashing(
     )
   if ratio is not None and not 0 < ratio <= 1:
     raise ValueError(f'ratio is {ratio}; it must be > 0 and at most 1.')
-  if buckets is not None and not 1 <= buckets <= MAX_SIZE:
-    raise ValueError(f'buckets is {buckets}; it must lie in 1 .. {MAX_SIZE}.')
-  if not 0 <= seed < 2**32:
-    raise ValueError(f'seed is {seed}; it must lie in 0 .. 2^32 - 1.')
+  if buckets is not None:
+    require_whole('buckets', buckets, 1, MAX_SIZE)
+  require_whole('seed', seed, 0, 2**32 - 1)
   require_choice('params', params, ('drawn', 'trained'))
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import optax
 
 from jcompress import tree
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor
 from jcompress.encoded import Codebook
 from jcompress.mask import apply_mask, live_weights
+from jcompress.numerics.whole import require_whole
+from jcompress.passing import checked
 from jcompress.share.mixture import (
   Mixture,
   assign,
@@ -91,8 +93,7 @@ def soft_share(
   """
   if examples < 1:
     raise ValueError(f'examples is {examples}; it must be at least 1.')
-  if not 2 <= components <= 257:
-    raise ValueError(f'components is {components}; it must lie in 2 .. 257.')
+  require_whole('components', components, 2, 257)
   if not callable(strength) and not 0 <= strength < np.inf:
     raise ValueError(f'strength is {strength}; it must be finite and >= 0.')
   if not 0 < zero_proportion < 1:

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jcompress.base import Compressor, checked
+from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse
+from jcompress.passing import checked
 from jcompress.prune.magnitude import (
   comparable,
   kept_count,

@@ -9,9 +9,10 @@ import numpy as np
 import optax
 
 from jcompress import tree
-from jcompress.base import Compressor, checked, no_penalty, no_update
+from jcompress.base import Compressor, no_penalty, no_update
 from jcompress.mask import apply_mask, encode_sparse
 from jcompress.numerics.group_prox import safe_sqrt, shrinkage, soft_threshold
+from jcompress.passing import checked
 from jcompress.structure.weight_groups import (
   Grouping,
   Groups,

@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float
 
 from jcompress import tree
+from jcompress.finite import require_finite
 from jcompress.numerics import exact
 from jcompress.traced import layers as layers_lib
 from jcompress.traced.example_gradients import square_sums
@@ -209,7 +210,7 @@ def input_hessian(
     return moments
 
   moments = _mean_over(one, params, batches)
-  tree.require_finite(moments, 'the inputs of its layer')
+  require_finite(moments, 'the inputs of its layer')
   return moments
 
 

@@ -49,5 +49,5 @@ def test_gradients_get_the_largest_magnitude_of_their_example():
 
 @pytest.mark.parametrize('bits', [0, 17])
 def test_bits_out_of_range_are_refused(bits):
-  with pytest.raises(ValueError, match=f'bits is {bits}; it must be'):
+  with pytest.raises(ValueError, match=f'bits is {bits}; it must lie'):
     xnor_activation(X, bits)

@@ -32,6 +32,14 @@ def _tree():
     'c': encoded.LowRank(jnp.ones((6, 2)), jnp.ones((2, 4)), (2, 3, 4)),
     'd': encoded.Dense(jnp.asarray(rng.normal(size=40), jnp.float32)),
     'e': encoded.Dense(jnp.asarray(rng.integers(0, 5, 300), jnp.int32)),
+    'f': encoded.Stacked(
+      (
+        encoded.Signs(jnp.eye(4) > 0, jnp.float32(2)),
+        encoded.Dense(jnp.ones((4, 4))),
+      ),
+      (1,),
+      (2,),
+    ),
   }
 
 
