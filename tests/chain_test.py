@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import scale
+from compressors import scale
 
 import jcompress as jc
 

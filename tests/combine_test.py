@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compressors import scale
 from flax import traverse_util
-from helpers import as_users_call_it, scale
+from helpers import as_users_call_it
 
 import jcompress as jc
 

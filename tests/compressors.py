@@ -41,6 +41,17 @@ def kernels(dtype=jnp.float32):
   return tree.split(jc.KERNELS, params(dtype))[0]
 
 
+def scale(factor):
+  """Shows the weights times a factor, and penalizes their sum."""
+  return jc.leafwise(
+    init=lambda w: (w, ()),
+    view=lambda w, s: factor * w,
+    encode=lambda w, s: jc.encoded.Dense(factor * w),
+    penalty=lambda w, s: w.sum(),
+    update=lambda w, s, g: (w - g, s),
+  )
+
+
 def checkerboard(like):
   """A mask of every other weight."""
   return jax.tree.map(lambda w: jnp.indices(w.shape).sum(0) % 2 == 0, like)

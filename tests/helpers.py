@@ -6,8 +6,6 @@ import struct
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-import jcompress as jc
-
 # Annotations say float where an int will do, as everywhere in Python.
 typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
@@ -35,14 +33,3 @@ def as_users_call_it():
     yield
   finally:
     jaxtyping.config.update('jaxtyping_disable', False)
-
-
-def scale(factor):
-  """Shows the weights times a factor, and penalizes their sum."""
-  return jc.leafwise(
-    init=lambda w: (w, ()),
-    view=lambda w, s: factor * w,
-    encode=lambda w, s: jc.encoded.Dense(factor * w),
-    penalty=lambda w, s: w.sum(),
-    update=lambda w, s, g: (w - g, s),
-  )

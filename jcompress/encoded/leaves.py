@@ -72,7 +72,9 @@ class Signs(Encoded):
   scale: Any
 
   def decode(self):
-    return jnp.where(self.signs, self.scale, -self.scale)
+    # A choice between two scalars has no sharding of its own, a product has.
+    plus = jnp.asarray(self.signs).astype(self.scale.dtype)
+    return (plus + plus - 1) * self.scale
 
   def bits(self):
     return float(self.signs.size + width(self.scale) * self.scale.size)

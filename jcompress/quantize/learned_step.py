@@ -158,7 +158,8 @@ def _on_grid(x, step, gradient_scale, ends):
   ratio = x.astype(jnp.float32) / size
   below, above = ratio <= ends[0], ratio >= ends[1]
   inside = ~(below | above)
-  slope = jnp.select([below, above], ends, codes - ratio)  # eq. 3
+  slope = jnp.where(above, ends[1], codes - ratio)
+  slope = jnp.where(below, ends[0], slope)  # eq. 3
   slope = jax.lax.stop_gradient(slope * gradient_scale * sign(step))
   # Of value zero, which cannot overflow: only its gradient is looked at.
   moves = step - jax.lax.stop_gradient(step)
