@@ -36,6 +36,9 @@ from jcompress.combine import identity, partition, select
 from jcompress.encoded import bits, decode
 from jcompress.leafwise import leafwise
 from jcompress.mask import with_mask
+from jcompress.planning.compress import compress
+from jcompress.planning.plan import Plan
+from jcompress.planning.planner import plan
 from jcompress.prune import densities
 from jcompress.prune.allocation import allocate
 from jcompress.prune.at_initialization import (
@@ -85,6 +88,7 @@ from jcompress.quantize.network_share import (
 )
 from jcompress.quantize.product import product_quantize
 from jcompress.quantize.residual import residual_quantize
+from jcompress.quantize.step_codebook import step_codebook
 from jcompress.quantize.vector_kmeans import vector_kmeans
 from jcompress.reports import report
 from jcompress.share.frequency_hashing import hash_frequencies
@@ -122,6 +126,7 @@ __all__ = [
   'chain',
   'channel_groups',
   'channel_widths',
+  'compress',
   'Compressor',
   'curvature',
   'data_free_prune',
@@ -186,6 +191,8 @@ __all__ = [
   'ops',
   'pack',
   'partition',
+  'Plan',
+  'plan',
   'product_quantize',
   'quantized_backprop',
   'recalibrate',
@@ -213,6 +220,7 @@ __all__ = [
   'sparse_evolution',
   'stacked',
   'stacked_axes',
+  'step_codebook',
   'ternary_weight',
   'ticket_mask',
   'train_step',

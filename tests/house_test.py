@@ -23,6 +23,7 @@ FLOORS = (
   ('binarize',),
   ('share', 'prune', 'models'),
   ('quantize', 'structure'),
+  ('planning',),
   ('ops',),
   ('__init__',),
   ('experiments',),

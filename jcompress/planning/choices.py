@@ -1,0 +1,90 @@
+"""What a plan chooses from: quantizers of one array, by name and settings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jcompress import tree
+from jcompress.encoded import Dense, Encoded
+from jcompress.quantize.kmeans_share import kmeans_share
+from jcompress.quantize.linear import linear_quantize
+from jcompress.quantize.step_codebook import step_codebook
+
+_FINEST, _COARSEST = -4, 1.5  # steps, as powers of two of the spread
+_PER_OCTAVE = ((2**16, 8), (2**20, 4), (2**62, 2))  # up to so many entries
+
+
+class Choice(NamedTuple):
+  """A quantizer and its settings, plain values that JSON can hold."""
+
+  method: str
+  settings: Mapping[str, Any]
+
+
+def quantized(choice: Choice, w: Any) -> Encoded:
+  """An array as a choice encodes it; the same bytes for the same array.
+
+  Raises:
+    ValueError: a method that is not known, or settings that it does not take.
+  """
+  if choice.method not in METHODS:
+    raise ValueError(
+      f'The method {choice.method!r} is not known; there are '
+      f'{", ".join(METHODS)}.'
+    )
+  try:
+    return METHODS[choice.method](w, **choice.settings)
+  except TypeError as error:
+    raise ValueError(
+      f'{choice.method} does not take {dict(choice.settings)}: {error}.'
+    ) from error
+
+
+def candidates(w: Any, methods: Sequence[str], axis: int) -> list[Choice]:
+  """The choices that a plan tries for an array, the array as it is among them.
+
+  Args:
+    w: floats with two or more axes.
+    methods: names of `METHODS`.
+    axis: of the outputs.
+
+  Raises:
+    ValueError: a method that is not known.
+  """
+  unknown = [m for m in methods if m not in METHODS]
+  if unknown:
+    raise ValueError(
+      f'methods has {", ".join(unknown)}; there are {", ".join(METHODS)}.'
+    )
+  found = [Choice('float', {})]
+  spread = float(np.std(tree.to_host(w), dtype=np.float64))
+  if 'steps' in methods and spread > 0:
+    count = next(n for size, n in _PER_OCTAVE if w.size < size)
+    powers = np.arange(_FINEST, _COARSEST, 1 / count)
+    found += [Choice('steps', {'step': float(spread * 2**p)}) for p in powers]
+  if 'linear' in methods:
+    settings = [{'bits': bits, 'axis': axis} for bits in range(2, 9)]
+    found += [Choice('linear', s) for s in settings]
+  if 'kmeans' in methods:
+    found += [Choice('kmeans', {'bits': bits}) for bits in range(1, 7)]
+  return found
+
+
+def _at_once(make):
+  """A compressor's encoding of one array without training."""
+
+  def encode(w, **settings):
+    comp = make(**settings)
+    return comp.encode(*comp.init(jnp.asarray(w)))
+
+  return encode
+
+
+METHODS: dict[str, Callable[..., Encoded]] = {
+  'float': Dense,
+  'steps': step_codebook,
+  'linear': _at_once(linear_quantize),
+  'kmeans': _at_once(kmeans_share),
+}

@@ -1,0 +1,55 @@
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jcompress as jc
+from jcompress.planning.choices import Choice
+from jcompress.planning.plan import Plan, Point
+
+PARAMS = {
+  'fc': {
+    'kernel': jax.random.normal(jax.random.key(0), (50, 40)),
+    'bias': jnp.ones(40),
+  },
+  'ids': jnp.arange(3),
+}
+PLAN = Plan(
+  {'fc/kernel': Choice('steps', {'step': 0.25})},
+  1300,
+  0.02,
+  (Point(1000, 0.1), Point(1300, 0.02)),
+)
+
+
+def test_it_replays_bit_for_bit_from_its_text():
+  again = Plan.from_json(PLAN.to_json())
+  assert again == PLAN
+  assert jc.pack(again.apply(PARAMS)) == jc.pack(PLAN.apply(PARAMS))
+  lines = PLAN.to_json().splitlines()
+  assert any('fc/kernel' in line and '0.25' in line for line in lines)
+  assert json.loads(PLAN.to_json())['size'] == 1300
+
+
+def test_what_it_does_not_name_ships_as_it_is():
+  shipped = PLAN.apply(PARAMS)
+  decoded = jc.decode(shipped)
+  np.testing.assert_array_equal(decoded['fc']['bias'], PARAMS['fc']['bias'])
+  assert decoded['ids'].dtype == 'int32'
+  change = decoded['fc']['kernel'] - PARAMS['fc']['kernel']
+  assert 0 < jnp.abs(change).max() < 0.2
+
+
+def test_a_plan_of_other_params_is_refused():
+  with pytest.raises(ValueError, match='plan is for fc/kernel, and the params'):
+    PLAN.apply({'fc': {'bias': jnp.ones(3)}})
+
+
+@pytest.mark.parametrize(
+  'text', ['', '[]', '{}', '{"version": 9}', '{"version": 1, "size": 1}']
+)
+def test_other_text_is_refused(text):
+  with pytest.raises(ValueError, match='This is not a plan'):
+    Plan.from_json(text)
