@@ -163,6 +163,11 @@ def table(like):
     ),
     'linear': lambda: Entry(jc.linear_quantize(8)),
     'linear_tiled': lambda: Entry(jc.linear_quantize(4, tile=4)),
+    'linear_groups': lambda: Entry(
+      jc.linear_quantize(
+        4, tile=4, symmetric=False, scale_dtype='bfloat16', calibration='mse'
+      )
+    ),
     'linear_affine': lambda: Entry(jc.linear_quantize(5, symmetric=False)),
     'linear_percentile': lambda: Entry(
       jc.linear_quantize(4, calibration='percentile', percentile=90, every=2)
@@ -344,6 +349,7 @@ VARIANTS = (
   'dorefa_one_bit',
   'incremental_halfway',
   'linear_affine',
+  'linear_groups',
   'linear_percentile',
   'linear_mse',
   'linear_mask',
