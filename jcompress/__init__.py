@@ -71,6 +71,7 @@ from jcompress.quantize.calibration import (
 from jcompress.quantize.dorefa import dorefa_weights
 from jcompress.quantize.error_corrected import error_corrected_pq
 from jcompress.quantize.fixed_point import fixed_point, fixed_point_updates
+from jcompress.quantize.gptq import gptq
 from jcompress.quantize.importance import second_moment
 from jcompress.quantize.incremental import incremental_quantize
 from jcompress.quantize.integer import integer_model
@@ -142,6 +143,7 @@ __all__ = [
   'fixed_point_updates',
   'flops',
   'fold_dead_units',
+  'gptq',
   'gradual_groups',
   'grasp_mask',
   'grasp_score',
