@@ -72,6 +72,7 @@ from jcompress.quantize.dorefa import dorefa_weights
 from jcompress.quantize.error_corrected import error_corrected_pq
 from jcompress.quantize.fixed_point import fixed_point, fixed_point_updates
 from jcompress.quantize.gptq import gptq
+from jcompress.quantize.hqq import hqq
 from jcompress.quantize.importance import second_moment
 from jcompress.quantize.incremental import incremental_quantize
 from jcompress.quantize.integer import integer_model
@@ -154,6 +155,7 @@ __all__ = [
   'hash_frequencies',
   'hash_weights',
   'hessian_kmeans_share',
+  'hqq',
   'identity',
   'incremental_quantize',
   'init_train_state',

@@ -103,6 +103,7 @@ def gptq(
   require_finite(w, 'gptq')
   rule = grid_rule(bits, symmetric, calibration, scale_dtype)
   numbers = group_numbers(w.shape, group)
+  group = group if len(numbers) else None
   inputs = math.prod(w.shape[:-1])
   keep = None if pattern is None else pattern_of(pattern, inputs)
   order = _resolve_order(order, sparsity, pattern)

@@ -161,8 +161,10 @@ def test_keeps_the_form_of_a_convolution_and_its_dtype():
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (3, 0), (0, 2)])
-def test_odd_kernels_pass(shape):
-  leaf, report = gptq(np.ones(shape, np.float32), np.eye(shape[0]), 4)
+@pytest.mark.parametrize('group', [None, 2])
+def test_odd_kernels_pass(shape, group):
+  w = np.ones(shape, np.float32)
+  leaf, report = gptq(w, np.eye(shape[0]), 4, group=group)
   np.testing.assert_allclose(leaf.decode(), np.ones(shape), rtol=1e-6)
   assert report.error < 1e-12
 
