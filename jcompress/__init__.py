@@ -72,6 +72,7 @@ from jcompress.quantize.dorefa import dorefa_weights
 from jcompress.quantize.error_corrected import error_corrected_pq
 from jcompress.quantize.fixed_point import fixed_point, fixed_point_updates
 from jcompress.quantize.gptq import gptq
+from jcompress.quantize.grid_quantize import grid_quantize
 from jcompress.quantize.hqq import hqq
 from jcompress.quantize.importance import second_moment
 from jcompress.quantize.incremental import incremental_quantize
@@ -149,6 +150,7 @@ __all__ = [
   'grasp_mask',
   'grasp_score',
   'greedy_filters',
+  'grid_quantize',
   'group_lasso',
   'hard_concrete',
   'hard_concrete_labels',

@@ -181,6 +181,9 @@ def table(like):
     'pruned_linear': lambda: Entry(
       jc.chain(jc.magnitude_prune(0.5), jc.linear_quantize(4))
     ),
+    'nf4': lambda: Entry(jc.grid_quantize('nf4', block=4)),
+    'mxfp4': lambda: Entry(jc.grid_quantize('mxfp4')),
+    'e4m3': lambda: Entry(jc.grid_quantize('e4m3', scale_dtype='float32')),
     'hessian_kmeans': lambda: Entry(
       jc.hessian_kmeans_share(k=5, importance=rising(like)),
       structural=True,
@@ -350,6 +353,8 @@ VARIANTS = (
   'incremental_halfway',
   'linear_affine',
   'linear_groups',
+  'mxfp4',
+  'e4m3',
   'linear_percentile',
   'linear_mse',
   'linear_mask',
