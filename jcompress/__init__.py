@@ -74,6 +74,9 @@ from jcompress.quantize.calibration import (
 from jcompress.quantize.dorefa import dorefa_weights
 from jcompress.quantize.error_corrected import error_corrected_pq
 from jcompress.quantize.fixed_point import fixed_point, fixed_point_updates
+from jcompress.quantize.gptq import gptq
+from jcompress.quantize.grid_quantize import grid_quantize
+from jcompress.quantize.hqq import hqq
 from jcompress.quantize.importance import second_moment
 from jcompress.quantize.incremental import incremental_quantize
 from jcompress.quantize.integer import integer_model
@@ -147,16 +150,19 @@ __all__ = [
   'fixed_point_updates',
   'flops',
   'fold_dead_units',
+  'gptq',
   'gradual_groups',
   'grasp_mask',
   'grasp_score',
   'greedy_filters',
+  'grid_quantize',
   'group_lasso',
   'hard_concrete',
   'hard_concrete_labels',
   'hash_frequencies',
   'hash_weights',
   'hessian_kmeans_share',
+  'hqq',
   'identity',
   'incremental_quantize',
   'init_train_state',

@@ -163,6 +163,11 @@ def table(like):
     ),
     'linear': lambda: Entry(jc.linear_quantize(8)),
     'linear_tiled': lambda: Entry(jc.linear_quantize(4, tile=4)),
+    'linear_groups': lambda: Entry(
+      jc.linear_quantize(
+        4, tile=4, symmetric=False, scale_dtype='bfloat16', calibration='mse'
+      )
+    ),
     'linear_affine': lambda: Entry(jc.linear_quantize(5, symmetric=False)),
     'linear_percentile': lambda: Entry(
       jc.linear_quantize(4, calibration='percentile', percentile=90, every=2)
@@ -176,6 +181,9 @@ def table(like):
     'pruned_linear': lambda: Entry(
       jc.chain(jc.magnitude_prune(0.5), jc.linear_quantize(4))
     ),
+    'nf4': lambda: Entry(jc.grid_quantize('nf4', block=4)),
+    'mxfp4': lambda: Entry(jc.grid_quantize('mxfp4')),
+    'e4m3': lambda: Entry(jc.grid_quantize('e4m3', scale_dtype='float32')),
     'hessian_kmeans': lambda: Entry(
       jc.hessian_kmeans_share(k=5, importance=rising(like)),
       structural=True,
@@ -344,6 +352,9 @@ VARIANTS = (
   'dorefa_one_bit',
   'incremental_halfway',
   'linear_affine',
+  'linear_groups',
+  'mxfp4',
+  'e4m3',
   'linear_percentile',
   'linear_mse',
   'linear_mask',

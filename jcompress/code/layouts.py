@@ -1,13 +1,17 @@
 """How each kind of encoded leaf becomes bytes.
 
-`Sparse`, `Codebook` and `Quantized` have layouts of their own: the positions of
-what is kept (or of the codes that are not the commonest one) and the values at
-them; `Stacked` holds the records of its layers. Every other kind is written
-field by field, static fields as plain values; a kind added later needs nothing
-here, it is found by its name among the subclasses of `encoded.Encoded`.
+`Sparse`, `Codebook`, `Quantized` and `Blocks` have layouts of their own: the
+positions of what is kept (or of the codes that are not the commonest one) and
+the values at them; `Stacked` holds the records of its layers. Every other kind
+is written field by field, static fields as plain values; a kind added later
+needs nothing here, it is found by its name among the subclasses of
+`encoded.Encoded`.
 
 A record is one byte (the layout) and the layout's streams.
 """
+
+import types
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +23,9 @@ _SPARSE = 1
 CODEBOOK = {False: 2, True: 3}  # by whether the codes are split
 _QUANTIZED = {False: 4, True: 5}
 _STACKED = 6
-_GRID = ('scale', 'zero')
+_GRIDS = types.MappingProxyType(
+  {encoded.Quantized: ('scale', 'zero'), encoded.Blocks: ('scale', 'centers')}
+)
 _MOST = 1 << 15  # codes of 16 bits begin at -_MOST or later
 
 
@@ -34,7 +40,8 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
     return _encode_sparse(leaf, coder, path)
   if type(leaf) is encoded.Codebook and _is_scalar_codebook(leaf):
     return _encode_codebook(leaf, coder, path)
-  if type(leaf) is encoded.Quantized and _is_small_integer(leaf.codes):
+  whole: Any = leaf
+  if type(leaf) in _GRIDS and _is_small_integer(whole.codes):
     return _encode_quantized(leaf, coder, path)
   if type(leaf) is encoded.Stacked:
     return _encode_stacked(leaf, coder, path)
@@ -61,8 +68,8 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
     return _decode_sparse(reader)
   if layout in CODEBOOK.values() and cls is encoded.Codebook:
     return _decode_codebook(reader, layout == CODEBOOK[True])
-  if layout in _QUANTIZED.values() and cls is encoded.Quantized:
-    return _decode_quantized(reader, layout == _QUANTIZED[True])
+  if layout in _QUANTIZED.values() and cls in _GRIDS:
+    return _decode_quantized(reader, cls, layout == _QUANTIZED[True])
   if layout == _STACKED and cls is encoded.Stacked:
     return _decode_stacked(reader)
   if layout == fields.LAYOUT:
@@ -144,9 +151,10 @@ def _is_small_integer(x):
 
 def _encode_quantized(leaf, coder, path):
   fields.decoded_size(leaf, path)
-  grid = fields.write(leaf, _GRID, coder, path)
+  grid = fields.write(leaf, _GRIDS[type(leaf)], coder, path)
   steps = fields.host(leaf.codes, path)
   arrays.check(steps, path)
+  _check_centers(leaf, steps, path)
   low = int(steps.min()) if steps.size else 0
   head = wire.prefixed(grid) + wire.varint(low + _MOST)
   head += arrays.head(steps.dtype, steps.shape)
@@ -155,9 +163,9 @@ def _encode_quantized(leaf, coder, path):
   return bytes([_QUANTIZED[split]]) + head + stream
 
 
-def _decode_quantized(reader, split):
+def _decode_quantized(reader, cls, split):
   grid = wire.Reader(reader.prefixed(), reader.what)
-  static_and_grid = fields.read(grid, encoded.Quantized, _GRID)
+  static_and_grid = fields.read(grid, cls, _GRIDS[cls])
   grid.end()
   low = reader.varint() - _MOST
   dtype, shape, _ = arrays.read_head(reader)
@@ -165,11 +173,17 @@ def _decode_quantized(reader, split):
     raise ValueError(f'Damaged {reader.what}: codes {dtype}.')
   steps = codes.decode(reader, split, shape)
   steps = _as_codes(steps, low, dtype, reader.what)
-  leaf = fields.make(
-    encoded.Quantized, reader.what, codes=steps, **static_and_grid
-  )
+  leaf = fields.make(cls, reader.what, codes=steps, **static_and_grid)
   fields.decoded_size(leaf, reader.what)
+  _check_centers(leaf, steps, reader.what)
   return leaf
+
+
+def _check_centers(leaf, codes, what):
+  if type(leaf) is encoded.Blocks and codes.size:
+    low, high, k = int(codes.min()), int(codes.max()), leaf.centers.size
+    if not 0 <= low <= high < k:
+      raise ValueError(f'{what} has codes in {low} .. {high} of {k} centers.')
 
 
 def _as_codes(symbols, low, dtype, what):

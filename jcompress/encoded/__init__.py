@@ -7,6 +7,7 @@ entropy, no headers). Leaves are pytrees, so that their fields hold arrays or
 whatever JAX puts in the place of arrays while it looks at a tree.
 """
 
+from jcompress.encoded.blocks import Blocks as Blocks
 from jcompress.encoded.hashed import Hashed as Hashed
 from jcompress.encoded.hashed_frequencies import (
   HashedFrequencies as HashedFrequencies,

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Integer, Shaped
 
 from jcompress import tree as tree_lib
 
@@ -97,3 +98,14 @@ def stream_entropy(symbols: Shaped[Array | np.ndarray, '...']) -> float:
 def width(x: Any) -> int:
   """Bits of one entry of an array."""
   return x.dtype.itemsize * 8
+
+
+def look_up(
+  rows: Float[Array, 'k length'], places: Integer[Array, '*shape']
+) -> Float[Array, '*shape length']:
+  """`rows[places]`, sharded as the places are; places beyond are clipped."""
+  sharding = jax.typeof(places).sharding
+  spec = PartitionSpec(*sharding.spec, None)
+  return rows.at[places].get(
+    mode='clip', out_sharding=NamedSharding(sharding.mesh, spec)
+  )

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from jcompress.arithmetic.look_up import (
@@ -14,7 +13,14 @@ from jcompress.arithmetic.look_up import (
   matmul_by_table,
 )
 from jcompress.arithmetic.windows import conv_padding
-from jcompress.encoded.leaf import Encoded, leaf, static, stream_entropy, width
+from jcompress.encoded.leaf import (
+  Encoded,
+  leaf,
+  look_up,
+  static,
+  stream_entropy,
+  width,
+)
 
 
 class Operations(NamedTuple):
@@ -70,9 +76,9 @@ class Product(Encoded):
     rows = centers.astype(jnp.float32).reshape(stages, blocks * k, length)
     block = jax.lax.broadcasted_iota(jnp.int32, codes.shape, codes.ndim - 1)
     places = codes.astype(jnp.int32) + k * block
-    total = _look_up(rows[0], places[0])
+    total = look_up(rows[0], places[0])
     for t in range(1, stages):
-      total = total + _look_up(rows[t], places[t])
+      total = total + look_up(rows[t], places[t])
     joined = total.reshape(*others, blocks * length)
     cropped = joined[..., : self.shape[self.axis]].astype(centers.dtype)
     return jnp.moveaxis(cropped, -1, self.axis)
@@ -195,12 +201,3 @@ class Product(Encoded):
       f'No product with a weight {self.shape} cut along axis {self.axis}: it '
       'must be a matrix, or a kernel [height, width, in, out] along axis 2.'
     )
-
-
-def _look_up(rows, places):
-  """`rows[places]`, sharded as the places are."""
-  sharding = jax.typeof(places).sharding
-  spec = PartitionSpec(*sharding.spec, None)
-  return rows.at[places].get(
-    mode='clip', out_sharding=NamedSharding(sharding.mesh, spec)
-  )

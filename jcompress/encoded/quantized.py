@@ -16,9 +16,11 @@ class Quantized(Encoded):
 
   Attributes:
     codes: integers of at most 16 bits, of the shape of the weight.
-    scale: float32, the distance of two neighbours on the grid. It broadcasts
-      against the codes: `()` is one for all, `[1, out]` one a column.
-    zero: integer, of the shape of the scale: the code of zero; `None` is 0.
+    scale: float32 or narrower, the distance of two neighbours on the grid. It
+      broadcasts against the codes: `()` is one for all, `[1, out]` one for each
+      column.
+    zero: integer, of the shape of the scale: the code of zero; `None` is 0. Or
+      a float: zero then lies between two codes.
     tile: `(axis, size)`: each entry of `scale` along `axis` is for `size`
       consecutive indices of the weight, the last one for what is left.
     dtype: of the decoded array.
@@ -36,17 +38,35 @@ class Quantized(Encoded):
   dtype: Any = static(default=jnp.dtype(jnp.float32))
 
   def integers(self) -> jax.Array:
-    """The multiples of the scale that the weights are, `codes - zero`."""
-    codes = jnp.asarray(self.codes).astype(jnp.int32)
-    if self.zero is None:
-      return codes
-    zero = jnp.asarray(self.zero).astype(jnp.int32)
-    return codes - spread(zero, codes.shape, self.tile)
+    """The multiples of the scale that the weights are, `codes - zero`.
+
+    Raises:
+      ValueError: zero is not a whole code.
+    """
+    if self._zero_is_float():
+      raise ValueError(
+        f'The zero of this grid is {self.zero.dtype}, between two codes: its '
+        'weights are no integers. Quantize with a whole zero, or none.'
+      )
+    return self._multiples(jnp.dtype(jnp.int32))
 
   def decode(self):
-    multiples = self.integers().astype(jnp.float32)
-    scale = spread(jnp.asarray(self.scale), multiples.shape, self.tile)
+    kind = jnp.float32 if self._zero_is_float() else jnp.int32
+    multiples = self._multiples(jnp.dtype(kind)).astype(jnp.float32)
+    scale = jnp.asarray(self.scale).astype(jnp.float32)
+    scale = spread(scale, multiples.shape, self.tile)
     return (multiples * scale).astype(self.dtype)
+
+  def _zero_is_float(self):
+    dtype = getattr(self.zero, 'dtype', jnp.int32)
+    return jnp.issubdtype(dtype, jnp.floating)
+
+  def _multiples(self, dtype):
+    codes = jnp.asarray(self.codes).astype(dtype)
+    if self.zero is None:
+      return codes
+    zero = jnp.asarray(self.zero).astype(dtype)
+    return codes - spread(zero, codes.shape, self.tile)
 
   def bits(self):
     parts = [self.scale] if self.zero is None else [self.scale, self.zero]

@@ -1,5 +1,8 @@
 """Brain surgery on large layers: a block of inputs at a time."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
@@ -12,6 +15,8 @@ def prune_columns(
   sparsity: float | None = None,
   group: tuple[int, int] | None = None,
   block: int = 1,
+  rounded: Callable[[int, np.ndarray], np.ndarray] | None = None,
+  span_of: int = 1,
 ) -> Float[np.ndarray, 'out in']:
   """Prunes the inputs from the first to the last, adjusting those that follow.
 
@@ -26,14 +31,19 @@ def prune_columns(
     sparsity: fraction of weights to prune, the same in each 128 inputs.
     group: instead: `(n, m)` keeps `n` of each `m` neighbors.
     block: of neighbors that are pruned together, by the sum of their costs.
+    rounded: gives what the weights of an input that are kept become, as far as
+      `(input, rows)` are adjusted by then: those of the block of this input.
+    span_of: inputs such as `0 .. span_of - 1` are of the same block.
 
   References:
     Frantar & Alistarh, SparseGPT, 2023, arXiv 2301.00774, algorithm 1.
+    Frantar et al., GPTQ, 2022, arXiv 2210.17323, algorithm 1 (`rounded`).
   """
   w = rows.copy()
   inputs = w.shape[1]
   unit = group[1] if group else block
-  width = unit * max(1, _WIDTH // unit)
+  whole = math.lcm(unit, span_of)
+  width = whole * max(1, _WIDTH // whole)
   diagonal = np.diagonal(factor)
   zero = rows == 0
   live = int(np.sum(~zero))
@@ -44,7 +54,7 @@ def prune_columns(
     span = slice(start, min(start + width, inputs))
     part = w[:, span]
     gone = zero[:, span].copy()
-    if group is None:
+    if group is None and open_target:
       seen += int(np.sum(~gone))
       share = round(open_target * seen / max(1, live)) - done
       gone |= _cheapest((part / diagonal[span]) ** 2, gone, share, block)
@@ -58,12 +68,27 @@ def prune_columns(
         score[zero[:, here]] = -1
         rank = np.argsort(np.argsort(score, axis=1, kind='stable'), axis=1)
         gone[:, i : i + unit] |= rank < unit - group[0]
-      kept = np.where(gone[:, i], 0, part[:, i])
+      kept = part[:, i] if rounded is None else rounded(j, w)
+      kept = np.where(gone[:, i], 0, kept)
       errors[:, i] = (part[:, i] - kept) / diagonal[j]
       part[:, i:] -= np.outer(errors[:, i], factor[j, j : span.stop])
       part[:, i] = kept
     w[:, span.stop :] -= errors @ factor[span, span.stop :]
   return w
+
+
+def pattern_of(pattern: str, inputs: int) -> tuple[int, int]:
+  """`(n, m)` of `'n:m'`.
+
+  Raises:
+    ValueError: it is no such pattern, or `m` does not divide the inputs.
+  """
+  n, _, m = pattern.partition(':')
+  if not (n.isdigit() and m.isdigit() and 0 < int(n) < int(m)):
+    raise ValueError(f"pattern is {pattern!r}; it must be 'n:m' with n < m.")
+  if inputs % int(m):
+    raise ValueError(f'pattern is {pattern!r}, but {m} divides not {inputs}.')
+  return int(n), int(m)
 
 
 def _cheapest(cost, gone, count, block):

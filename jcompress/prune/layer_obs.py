@@ -1,7 +1,7 @@
 """Optimal Brain Surgeon for a layer, from the second moments of its inputs."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +10,9 @@ from jaxtyping import Array, Bool, Float
 from jcompress import tree
 from jcompress.finite import require_finite
 from jcompress.numerics.whole import require_whole
-from jcompress.prune.column_blocks import prune_columns
+from jcompress.prune.column_blocks import pattern_of, prune_columns
 from jcompress.prune.exact_rows import eliminate, refit, select_cheapest
+from jcompress.prune.inverse_factor import factor_inverse
 
 _EXACT_WORK = 3e11  # of out * in^3: about ten seconds on two cores
 
@@ -93,12 +94,14 @@ def layer_obs(
   require_finite(w, 'layer_obs')
   inputs = math.prod(w.shape[:-1])
   rows = tree.to_host(w).astype(np.float64).reshape(inputs, w.shape[-1]).T
-  group = _group(pattern, block, inputs)
+  group = None if pattern is None else pattern_of(pattern, inputs)
+  require_whole('block', block, 1)
+  if inputs % block:
+    raise ValueError(f'block is {block}; it must divide the {inputs} inputs.')
   _require_criterion(sparsity, max_error, pattern, block)
   method = _resolve_method(method, max_error, rows.shape)
-  h, damped, factor, added, singular, dead = _factorized(
-    hessian, inputs, damping
-  )
+  found = factor_inverse(hessian, inputs, damping)
+  h, factor = found.hessian, found.factor
 
   gone = rows == 0
   energy = np.vdot(rows @ h, rows)
@@ -108,7 +111,7 @@ def layer_obs(
     budget = np.inf if max_error is None else (max_error + 1e-15) * energy / 2
     target = None if sparsity is None else round(sparsity * rows.size)
     gone |= select_cheapest(rows, order, loss, block, target, budget)
-    pruned = refit(rows, gone, damped)
+    pruned = refit(rows, gone, found.damped)
   else:
     pruned = prune_columns(rows, factor, sparsity, group, block)
     gone |= pruned == 0
@@ -119,93 +122,13 @@ def layer_obs(
   report = LayerReport(
     sparsity=float(gone.sum() / max(1, gone.size)),
     error=float(error),
-    damping=float(added),
-    singular=singular,
-    dead=int(dead.sum()),
+    damping=found.added,
+    singular=found.singular,
+    dead=int(found.dead.sum()),
     method=method,
   )
   form = lambda x: jnp.asarray(x.T.reshape(w.shape))
   return form(new), form(~gone), report
-
-
-def _factorized(hessian: Any, inputs: int, damping: float):
-  """The Hessian, it damped, `U` with `U^T U` its inverse, and what was found.
-
-  The inputs that are zero in all examples get a vanishing curvature of their
-  own, so that their weights cost nothing, go first, and touch no others.
-  """
-  h = np.array(hessian, np.float64)
-  epsilon = inputs * np.finfo(np.asarray(hessian).dtype).eps
-  if h.shape != (inputs, inputs):
-    raise ValueError(
-      f'The Hessian is {list(h.shape)}; a layer of {inputs} inputs needs '
-      f'[{inputs}, {inputs}].'
-    )
-  if not damping >= 0 or not np.isfinite(damping):
-    raise ValueError(f'damping is {damping}; it must be finite and >= 0.')
-  diagonal = np.diagonal(h)
-  if not np.isfinite(h).all() or (diagonal < 0).any():
-    raise ValueError(
-      f'The Hessian has {np.sum(~np.isfinite(h))} entries that are NaN or inf '
-      f'and {np.sum(diagonal < 0)} below zero on its diagonal.'
-    )
-  if not np.allclose(h, h.T, rtol=1e-3, atol=epsilon * diagonal.max(initial=0)):
-    raise ValueError('The Hessian is not symmetric.')
-  h = (h + h.T) / 2
-  dead = np.diagonal(h) == 0
-  h[dead] = h[:, dead] = 0
-  scale = np.mean(np.diagonal(h)[~dead]) if not dead.all() else 1.0
-  added = damping * scale
-
-  def factor(add):
-    """Also whether the digits of the Hessian suffice for its factor."""
-    damped = h + np.diag(np.where(dead, 1e-30 * scale, add))
-    lower = _cholesky(damped[::-1, ::-1])
-    if lower is None:
-      return damped, None, False
-    pivots = np.diagonal(lower) ** 2 / np.diagonal(damped)[::-1]
-    return damped, lower, pivots.min(initial=1) > epsilon
-
-  damped, lower, is_regular = factor(0.0)
-  singular = not is_regular
-  if added > 0:
-    damped, lower, is_regular = factor(added)
-  if not is_regular:
-    least = np.linalg.eigvalsh(h[~dead][:, ~dead])[0]
-    # Inputs of very different sizes have small pivots for a good reason: what
-    # is below zero tells the rounding, and the damping may be far above it.
-    is_regular = lower is not None and added > -10 * least and added > 0
-  if not is_regular:
-    raise ValueError(
-      f'The Hessian of {np.sum(~dead)} inputs that are not dead has no '
-      f'inverse: its least eigenvalue is {least:.3g}, its mean diagonal '
-      f'{scale:.3g}, {added:.3g} was added. Give more damping than {damping}, '
-      'or at least as many examples as inputs.'
-    )
-  upper = np.triu(np.linalg.inv(lower)[::-1, ::-1])
-  return h, damped, upper, added, singular, dead
-
-
-def _cholesky(h):
-  try:
-    return np.linalg.cholesky(h)
-  except np.linalg.LinAlgError:
-    return None
-
-
-def _group(pattern, block, inputs):
-  """`(n, m)` of a pattern, after checking that it and the block divide."""
-  require_whole('block', block, 1)
-  if inputs % block:
-    raise ValueError(f'block is {block}; it must divide the {inputs} inputs.')
-  if pattern is None:
-    return None
-  n, _, m = pattern.partition(':')
-  if not (n.isdigit() and m.isdigit() and 0 < int(n) < int(m)):
-    raise ValueError(f"pattern is {pattern!r}; it must be 'n:m' with n < m.")
-  if inputs % int(m):
-    raise ValueError(f'pattern is {pattern!r}, but {m} divides not {inputs}.')
-  return int(n), int(m)
 
 
 def _require_criterion(sparsity, max_error, pattern, block):

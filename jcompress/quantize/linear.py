@@ -15,9 +15,11 @@ from jcompress.prune.magnitude import require_every
 from jcompress.quantize.grouping import Axis, groups_of, require_groups
 from jcompress.quantize.ranges import (
   least_error_share,
+  narrowed,
   percentile_share,
   require_bits,
   require_calibration,
+  require_scale_dtype,
 )
 
 
@@ -46,6 +48,7 @@ def linear_quantize(
   percentile: float = 99.9,
   every: int = 100,
   keep_zeros: bool = False,
+  scale_dtype: str = 'float32',
 ) -> Compressor:
   """Trains weights through their rounding to a uniform grid.
 
@@ -66,7 +69,8 @@ def linear_quantize(
     symmetric: if false, the grid spans from the smallest to the largest weight
       in `2^bits` steps, and an integer zero point keeps zero on the grid.
     tile: splits each group into groups of this many consecutive indices along
-      the last axis that is not in `axis`, the input axis of most kernels.
+      the last axis that is not in `axis`, the input axis of most kernels: 32,
+      64 or 128 for the group-wise scales of language models.
     calibration: how the largest magnitude becomes the clip. `'absmax'`: as it
       is. `'percentile'`: the magnitude that this percentage of the weights that
       are not zero does not exceed. `'mse'`: the fraction of it, of `20 .. 100`
@@ -76,6 +80,8 @@ def linear_quantize(
       first call on; in between it is kept, and the largest magnitude followed.
     keep_zeros: whether an array that is all zeros at `init` stays so; otherwise
       it trains.
+    scale_dtype: `'float32'`, or `'bfloat16'`: the scales are rounded to it and
+      shipped in it, half a bit a weight less in tiles of 32.
 
   Raises:
     ValueError: an argument out of range; in `init`, a weight that does not have
@@ -97,6 +103,8 @@ def linear_quantize(
   require_groups(axis, tile)
   require_calibration(calibration, percentile)
   require_every(every)
+  require_scale_dtype(scale_dtype)
+  is_narrow = scale_dtype != 'float32'
   follows = calibration == 'absmax'
   steps = 2**bits - (2 if symmetric else 1)
 
@@ -115,7 +123,7 @@ def linear_quantize(
       return [percentile_share(x, groups, percentile) for x in sides(w)]
 
     def error(share):
-      grid = _grid([share * x for x in ends], steps)
+      grid = _grid([share * x for x in ends], steps, is_narrow)
       # In units of the grid, so that no square overflows.
       pace = groups.spread(grid.inverse)
       off = (_multiples(w, grid, groups) - w * pace) * share
@@ -136,7 +144,7 @@ def linear_quantize(
     groups, clips = largest(w)
     if not follows:
       clips = [share * x for share, x in zip(state.shares, clips, strict=True)]
-    return w, groups, clips, _grid(clips, steps)
+    return w, groups, clips, _grid(clips, steps, is_narrow)
 
   def view(w, state):
     x, groups, clips, grid = fit(w, state)
@@ -155,9 +163,8 @@ def linear_quantize(
     if not symmetric:
       codes, dtype = codes - groups.spread(grid.low), jnp.uint8
       zero = (-grid.low).astype(dtype)
-    return Quantized(
-      codes.astype(dtype), grid.scale, zero, groups.tile, w.dtype
-    )
+    scale = grid.scale.astype(scale_dtype)
+    return Quantized(codes.astype(dtype), scale, zero, groups.tile, w.dtype)
 
   def update(w, state, grad):
     del grad
@@ -168,7 +175,7 @@ def linear_quantize(
   return leafwise(init, view, encode, update=no_update if follows else update)
 
 
-def _grid(clips, steps):
+def _grid(clips, steps, is_narrow):
   """The grid of so many steps from minus the first clip to the last one."""
   half = clips[0] / 2 + clips[-1] / 2  # the sum might overflow
   # One product with a constant is the same inside and outside of jit.
@@ -176,9 +183,13 @@ def _grid(clips, steps):
   found = scale >= np.finfo(np.float32).tiny  # else a group of zeros
   scale = jnp.where(found, scale, 1)
   inverse = (steps / 2) / jnp.where(found, half, steps / 2)
+  if is_narrow:
+    scale = narrowed(scale)
+    inverse = 1 / scale
   # On both sides alike, the middle is known: a constant makes a faster step.
   middle = jnp.full_like(scale, steps // 2)
   zero = middle if len(clips) == 1 else jnp.round(clips[0] * inverse)
+  zero = jnp.minimum(zero, steps)
   return _Grid(scale, inverse, -zero, steps - zero)
 
 

@@ -14,6 +14,7 @@ from jcompress.prune.threshold import kth_largest
 from jcompress.quantize.grouping import Groups
 
 CALIBRATIONS = ('absmax', 'percentile', 'mse')
+SCALE_DTYPES = ('float32', 'bfloat16')
 SHARES = np.linspace(0.2, 1.0, 33, dtype=np.float32)
 
 
@@ -61,6 +62,26 @@ def least_error_share(
 
   start = jnp.full(shape, jnp.inf, jnp.float32), jnp.ones(shape, jnp.float32)
   return jax.lax.fori_loop(0, len(SHARES), body, start)[1]
+
+
+def narrowed(scale: Float[Array, '...']) -> Float[Array, '...']:
+  """A scale in float32 that bfloat16 holds exactly; never zero or inf.
+
+  Args:
+    scale: float32, positive and finite.
+  """
+  limits = jnp.finfo(jnp.bfloat16)
+  # A cast there and back may be left out by the compiler.
+  scale = jax.lax.reduce_precision(scale, exponent_bits=8, mantissa_bits=7)
+  return jnp.clip(scale, np.float32(limits.tiny), np.float32(limits.max))
+
+
+def require_scale_dtype(dtype: Any) -> None:
+  """Raises a `ValueError` unless scales can be shipped in it."""
+  if dtype not in SCALE_DTYPES:
+    raise ValueError(
+      f'scale_dtype is {dtype!r}; it must be one of {", ".join(SCALE_DTYPES)}.'
+    )
 
 
 def require_calibration(calibration: str, percentile: float) -> None:

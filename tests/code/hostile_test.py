@@ -40,6 +40,12 @@ def _tree():
       (1,),
       (2,),
     ),
+    'g': encoded.Blocks(
+      jnp.asarray(codes[:10], jnp.uint8),
+      jnp.full((5, 20), -3, jnp.int8),
+      jnp.arange(9.0),
+      tile=(0, 2),
+    ),
   }
 
 

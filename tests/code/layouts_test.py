@@ -213,3 +213,60 @@ def test_a_scale_in_a_file_cannot_enlarge_the_weight():
   grid = wire.prefixed(small.prefixed())
   with pytest.raises(ValueError, match='does not decode'):
     layouts.decode(record[:1] + grid + reader.rest(), 'Quantized')
+
+
+def _blocks(shape=(12, 20), k=5, common=0.0):
+  rng = np.random.default_rng(0)
+  codes = np.where(rng.random(shape) < common, 2, rng.integers(0, k, shape))
+  return encoded.Blocks(
+    jnp.asarray(codes, jnp.uint8),
+    jnp.asarray(rng.integers(-9, 0, (3, shape[1])), jnp.int8),
+    jnp.linspace(-1, 1, k).astype(jnp.bfloat16),
+    (0, 4),
+    jnp.dtype(jnp.bfloat16),
+  )
+
+
+@pytest.mark.parametrize('common', [0, 0.9])
+@pytest.mark.parametrize('coder', ['auto', 'raw', 'huffman', 'zstd', 'ans'])
+def test_blocks(common, coder):
+  leaf = _blocks(common=common)
+  back = round_trip(leaf, coder)
+  assert_same(back, leaf)
+  assert back.tile == (0, 4) and back.dtype == jnp.bfloat16
+  assert back.scale.dtype == jnp.int8 and back.centers.dtype == jnp.bfloat16
+
+
+def test_codes_of_blocks_beyond_their_centers_are_refused():
+  leaf = _blocks()
+  bad = encoded.Blocks(
+    leaf.codes.at[3, 4].set(5), *(leaf.scale, leaf.centers, leaf.tile)
+  )
+  with pytest.raises(ValueError, match=r'w has codes in 0 \.\. 5 of 5 centers'):
+    layouts.encode(bad, 'auto', 'w')
+  record = layouts.encode(leaf, 'auto', 'w')
+  few = layouts.encode(_blocks(k=4), 'auto', 'w')
+  reader, other = wire.Reader(record[1:], 'a'), wire.Reader(few[1:], 'b')
+  reader.prefixed()
+  grid = wire.prefixed(other.prefixed())
+  with pytest.raises(ValueError, match='codes in 0 .. 4 of 4 centers'):
+    layouts.decode(record[:1] + grid + reader.rest(), 'Blocks')
+
+
+def test_damage_of_a_record_of_blocks_is_harmless():
+  record = layouts.encode(_blocks(common=0.7), 'auto', 'w')
+  rng = np.random.default_rng(0)
+  refused = 0
+  for i in range(len(record)):
+    bad = bytearray(record)
+    bad[i] ^= 1 << rng.integers(8)
+    try:
+      leaf = layouts.decode(bytes(bad), 'Blocks')
+    except ValueError:
+      refused += 1
+    else:
+      assert leaf.decode().shape == leaf.codes.shape
+  assert refused > 5
+  for size in range(len(record)):
+    with pytest.raises(ValueError):
+      layouts.decode(record[:size], 'Blocks')

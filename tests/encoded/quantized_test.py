@@ -90,3 +90,15 @@ def test_it_passes_through_jit_and_the_file(dtype):
   for other in (passed, read):
     assert (other.tile, other.dtype) == (leaf.tile, leaf.dtype)
     np.testing.assert_array_equal(other.decode(), leaf.decode())
+
+
+def test_a_zero_between_two_codes():
+  codes = jnp.array([[0, 3], [1, 2]], jnp.uint8)
+  scale, zero = jnp.array([[0.5, 2.0]]), jnp.array([[0.5, 1.25]])
+  leaf = Quantized(codes, scale.astype(jnp.bfloat16), zero.astype(jnp.float16))
+  np.testing.assert_array_equal(leaf.decode(), [[-0.25, 3.5], [0.25, 1.5]])
+  back = jc.unpack(jc.pack(leaf)).tree
+  assert back.zero.dtype == jnp.float16 and back.scale.dtype == jnp.bfloat16
+  np.testing.assert_array_equal(back.decode(), leaf.decode())
+  with pytest.raises(ValueError, match='float16, between two codes'):
+    leaf.integers()

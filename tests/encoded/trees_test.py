@@ -30,6 +30,9 @@ def test_any_kind_of_leaf_of_64_bit_numbers_is_decoded_in_64_bits():
     'grid': encoded.Quantized(
       codes.astype(np.int8), np.float32(0.5), dtype=np.dtype('float64')
     ),
+    'blocks': encoded.Blocks(
+      codes, np.int8(-1), np.float32([1, 3]), dtype=np.dtype('float64')
+    ),
     'long codes': encoded.Codebook(np.float32([1, 2]), codes.astype(int)),
   }
   for t in (tree, jc.unpack(jc.pack(tree)).tree):
@@ -41,6 +44,8 @@ def test_any_kind_of_leaf_of_64_bit_numbers_is_decoded_in_64_bits():
     np.testing.assert_array_equal(read['sparse'], [1 / 3, 0])
     assert read['grid'].dtype == 'float64'
     np.testing.assert_array_equal(read['grid'], codes / 2)
+    assert read['blocks'].dtype == 'float64'
+    np.testing.assert_array_equal(read['blocks'], codes + 0.5)
     assert isinstance(read['long codes'], jax.Array)
     np.testing.assert_array_equal(read['long codes'], codes + 1.0)
 

@@ -317,3 +317,34 @@ def test_axes_that_a_weight_does_not_have_are_refused(
   comp = jc.linear_quantize(axis=axis, calibration=calibration)
   with pytest.raises(ValueError, match=message):
     comp.init(jnp.ones(shape))
+
+
+@pytest.mark.parametrize('symmetric', [True, False])
+def test_narrow_scales_are_exact_to_all_who_use_them(symmetric):
+  w = jax.random.normal(jax.random.key(3), (256, 48)) * jnp.geomspace(
+    1e-3, 1e3, 48
+  )
+  wide, narrow = (
+    jc.linear_quantize(4, tile=32, symmetric=symmetric, scale_dtype=dtype)
+    for dtype in ('float32', 'bfloat16')
+  )
+  leaf, state = narrow.encode(*narrow.init(w)), narrow.init(w)
+  assert leaf.scale.dtype == jnp.bfloat16 and leaf.scale.shape == (8, 48)
+  np.testing.assert_array_equal(leaf.decode(), jax.jit(narrow.view)(*state))
+  full = wide.encode(*wide.init(w))
+  np.testing.assert_array_equal(leaf.scale, full.scale.astype(jnp.bfloat16))
+  errors = [jnp.sum((x.decode() - w)[:, :9] ** 2) for x in (leaf, full)]
+  assert errors[0] < 1.02 * errors[1]
+  assert len(jc.pack(leaf)) < len(jc.pack(full)) - 1.5 * leaf.scale.size
+
+
+@pytest.mark.parametrize('size', [1e-44, 1e-38, 3.4e38])
+def test_narrow_scales_at_the_ends_of_the_range_stay_finite(size):
+  w = jnp.array([[size], [-size], [0]], jnp.float32)
+  leaf = quantized(w, 2, scale_dtype='bfloat16')
+  assert jnp.isfinite(leaf.decode()).all() and leaf.decode()[2] == 0
+
+
+def test_a_scale_dtype_that_is_not_known():
+  with pytest.raises(ValueError, match='scale_dtype is .float16.; it must be'):
+    jc.linear_quantize(scale_dtype='float16')

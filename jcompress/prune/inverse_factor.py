@@ -1,0 +1,111 @@
+"""The inverse Hessian of a layer, factored: what brain surgery runs on."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+class Factored(NamedTuple):
+  """A Hessian of a layer and the factor of its inverse.
+
+  Attributes:
+    hessian: made symmetric, in float64; rows of dead inputs are zero.
+    damped: what was inverted.
+    factor: upper triangular `U`; `U^T U` is the inverse of `damped` with its
+      inputs in `order`.
+    order: of the inputs.
+    added: to the diagonal.
+    singular: whether there is no inverse without that.
+    dead: which inputs were zero in all examples.
+  """
+
+  hessian: Float[np.ndarray, 'in in']
+  damped: Float[np.ndarray, 'in in']
+  factor: Float[np.ndarray, 'in in']
+  order: Int[np.ndarray, ' in']
+  added: float
+  singular: bool
+  dead: Bool[np.ndarray, ' in']
+
+
+def factor_inverse(
+  hessian: Any, inputs: int, damping: float, *, sort: bool = False
+) -> Factored:
+  """Damps the Hessian of a layer and factors its inverse.
+
+  The inputs that are zero in all examples get a vanishing curvature of their
+  own, so that their weights cost nothing, go first, and touch no others.
+
+  Args:
+    hessian: `[inputs, inputs]`, symmetric, positive semi-definite.
+    inputs: of the layer.
+    damping: added to the diagonal, as a fraction of its mean over the inputs
+      that are not dead, `>= 0`.
+    sort: whether the factor has the inputs of the largest curvature first.
+
+  Raises:
+    ValueError: damping out of range; a Hessian that does not fit, is not
+      symmetric positive semi-definite, or has no inverse and no damping.
+  """
+  h = np.array(hessian, np.float64)
+  epsilon = inputs * np.finfo(np.asarray(hessian).dtype).eps
+  if h.shape != (inputs, inputs):
+    raise ValueError(
+      f'The Hessian is {list(h.shape)}; a layer of {inputs} inputs needs '
+      f'[{inputs}, {inputs}].'
+    )
+  if not damping >= 0 or not np.isfinite(damping):
+    raise ValueError(f'damping is {damping}; it must be finite and >= 0.')
+  diagonal = np.diagonal(h)
+  if not np.isfinite(h).all() or (diagonal < 0).any():
+    raise ValueError(
+      f'The Hessian has {np.sum(~np.isfinite(h))} entries that are NaN or inf '
+      f'and {np.sum(diagonal < 0)} below zero on its diagonal.'
+    )
+  if not np.allclose(h, h.T, rtol=1e-3, atol=epsilon * diagonal.max(initial=0)):
+    raise ValueError('The Hessian is not symmetric.')
+  h = (h + h.T) / 2
+  dead = np.diagonal(h) == 0
+  h[dead] = h[:, dead] = 0
+  scale = np.mean(np.diagonal(h)[~dead]) if not dead.all() else 1.0
+  added = damping * scale
+  order = np.arange(inputs)
+  if sort:
+    order = np.argsort(-np.diagonal(h), kind='stable')
+
+  def factor(add):
+    """Also whether the digits of the Hessian suffice for its factor."""
+    damped = h + np.diag(np.where(dead, 1e-30 * scale, add))
+    turned = damped[np.ix_(order[::-1], order[::-1])]
+    lower = _cholesky(turned)
+    if lower is None:
+      return damped, None, False
+    pivots = np.diagonal(lower) ** 2 / np.diagonal(turned)
+    return damped, lower, pivots.min(initial=1) > epsilon
+
+  damped, lower, is_regular = factor(0.0)
+  singular = not is_regular
+  if added > 0:
+    damped, lower, is_regular = factor(added)
+  if not is_regular:
+    least = np.linalg.eigvalsh(h[~dead][:, ~dead])[0]
+    # Inputs of very different sizes have small pivots for a good reason: what
+    # is below zero tells the rounding, and the damping may be far above it.
+    is_regular = lower is not None and added > -10 * least and added > 0
+  if not is_regular:
+    raise ValueError(
+      f'The Hessian of {np.sum(~dead)} inputs that are not dead has no '
+      f'inverse: its least eigenvalue is {least:.3g}, its mean diagonal '
+      f'{scale:.3g}, {added:.3g} was added. Give more damping than {damping}, '
+      'or at least as many examples as inputs.'
+    )
+  upper = np.triu(np.linalg.inv(lower)[::-1, ::-1])
+  return Factored(h, damped, upper, order, float(added), singular, dead)
+
+
+def _cholesky(h):
+  try:
+    return np.linalg.cholesky(h)
+  except np.linalg.LinAlgError:
+    return None
