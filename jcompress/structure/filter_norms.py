@@ -68,7 +68,8 @@ def filter_norms(
 
   Returns:
     The scores of the units of each group, float64, for `select_units` and
-    `keep_filters`.
+    `keep_filters`; none where a network has nothing to remove and no pattern
+    asks for it.
 
   Raises:
     ValueError: a name or pattern that does not exist; a group without anything
@@ -124,9 +125,10 @@ def matching(graph: ChannelGraph, pattern: str | None) -> list[str]:
     for name in graph.groups
     if pattern is None or re.fullmatch(pattern, name)
   ]
-  if not names:
+  if not names and pattern is not None:
     raise ValueError(
-      f'Pattern {pattern!r} matches no group of: {", ".join(graph.groups)}.'
+      f'Pattern {pattern!r} matches no group of: '
+      f'{", ".join(graph.groups) or "none; print the graph for the reasons"}.'
     )
   return sorted(names, key=first)
 
