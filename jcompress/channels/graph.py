@@ -30,6 +30,7 @@ class ChannelGraph:
     out: the structure of its result.
     analysis: all that the walk over it found.
     frame: the labels of its variables.
+    ties: paths of leaves that are the array under an earlier path, with that.
   """
 
   groups: dict[str, Group]
@@ -40,6 +41,7 @@ class ChannelGraph:
   out: Any
   analysis: Analysis
   frame: Frame
+  ties: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def plan(self, keep: Keep) -> 'Plan':
     """Decides what is kept.

@@ -14,7 +14,7 @@ from jcompress.channels.graph import Keep, Plan
 from jcompress.channels.interpreter import evaluate
 from jcompress.channels.removal import mask_channels, remove_channels
 from jcompress.channels.sizes import cut
-from jcompress.channels.trace import channel_groups
+from jcompress.channels.trace import channel_groups, tied_groups
 
 SmallApply = Callable[..., Any]
 
@@ -147,7 +147,7 @@ def _form(xs):
 def _plan_again(apply_fn, forms, plan, xs, options):
   """The same plan for inputs of other shapes."""
   shapes = jax.eval_shape(lambda *a: a, *xs)
-  graph = channel_groups(apply_fn, forms, *shapes, **options)
+  graph = tied_groups(apply_fn, forms, plan.graph.ties, *shapes, **options)
   for name in plan.keep:
     units = [unit.places for unit in plan.graph.groups[name].units]
     found = graph.groups.get(name)
