@@ -56,17 +56,14 @@ class ChannelGraph:
     """
     units = {name: self._units(name, chosen) for name, chosen in keep.items()}
     removed = [
-      unit.atom
-      for name, kept in units.items()
-      for i, unit in enumerate(self.groups[name].units)
-      if i not in kept
+      np.delete(self.groups[name].atoms, kept) for name, kept in units.items()
     ]
-    if not removed:
+    if not sum(map(len, removed)):
       raise ValueError(
         f'The plan removes nothing. Keep fewer units of some of the groups: '
         f'{_listed(self.groups)}.'
       )
-    plan = Plan(self, units, self.analysis.store.mask(removed))
+    plan = Plan(self, units, self.analysis.store.mask(np.concatenate(removed)))
     for path, array in self.leaves.items():
       for axis, labels in enumerate(array.labels):
         if len(labels) and not plan.kept(labels).any():

@@ -32,6 +32,9 @@ class Nodes:
     self._used = 0  # of those
     self._products: dict[Atoms | int, int] = {}
 
+  def __len__(self) -> int:
+    return self._size
+
   def fresh(self, count: int, anchored: bool = False) -> Labels:
     """Makes new atoms.
 
@@ -123,7 +126,9 @@ class Nodes:
       kept[products] = np.bincount(rows, gone, int(products.sum())) == 0
     return kept
 
-  def mask(self, removed: Iterable[int]) -> Bool[np.ndarray, ' nodes']:
+  def mask(
+    self, removed: Iterable[int | np.integer]
+  ) -> Bool[np.ndarray, ' nodes']:
     """The removed atoms in the form that `kept` takes."""
     mask = np.zeros(self._size, bool)
     mask[np.array(list(removed), np.int64)] = True

@@ -185,7 +185,7 @@ def _rows(group: Group, places, values) -> Float[np.ndarray, 'units _']:
   """What each unit owns, one row a unit."""
   parts = []
   for path, axis in places:
-    owned = np.array([unit.places[path, axis] for unit in group.units])
+    owned = group.owned[path, axis]
     slices = np.moveaxis(values[path], axis, 0)[owned]
     parts.append(slices.reshape(len(owned), -1))
   return np.concatenate(parts, 1)

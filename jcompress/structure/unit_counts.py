@@ -67,14 +67,13 @@ def _layers(graph, shares) -> set[Layer]:
   made = output_axes(graph)
   at: dict[str, dict[int, list[set[str]]]] = {}
   for name in shares:
-    units = graph.groups[name].units
-    for path, axis in graph.groups[name].places:
+    for (path, axis), owned in graph.groups[name].owned.items():
       if axis not in made.get(path, ()):
         continue
       axes = at.setdefault(path, {})
       length = graph.leaves[path].shape[axis]
       here = axes.setdefault(axis, [set() for _ in range(length)])
-      for i in np.unique([unit.places[path, axis] for unit in units]):
+      for i in np.unique(owned):
         here[i].add(name)
   layers = set()
   for axes in at.values():
