@@ -58,6 +58,7 @@ def xnor_conv(
   strides: tuple[int, int] = (1, 1),
   padding: Padding = 'VALID',
   groups: int = 1,
+  dilation: tuple[int, int] = (1, 1),
 ) -> Float[Array, 'n out_height out_width out']:
   """Convolution of `sgn(x)` with `sgn(w)` by counting differing bits.
 
@@ -72,17 +73,19 @@ def xnor_conv(
     padding: 'VALID', 'SAME', 'SAME_LOWER', or pairs: rows of zeros before and
       after, then columns.
     groups: of channels; `out` must be a multiple of it.
+    dilation: rows and columns from one position of the window to the next.
 
   Raises:
-    ValueError: `x`, strides, padding or groups do not fit.
+    ValueError: `x`, strides, padding, groups or dilation do not fit.
 
   References:
     Rastegari et al., XNOR-Net, 2016, arXiv 1603.05279, section 3.2.
   """
-  pads = conv_padding(x.shape, w.shape, strides, padding, groups)
+  form = *_spans(w.shape[:2], dilation), *w.shape[2:]
+  pads = conv_padding(x.shape, form, strides, padding, groups)
 
   def packed(x, w):
-    return binary_conv(x, pack_signs(w, 2), strides, pads, groups)
+    return binary_conv(x, pack_signs(w, 2), strides, pads, groups, dilation)
 
   def dense(x, w):
     return jax.lax.conv_general_dilated(
@@ -90,6 +93,7 @@ def xnor_conv(
       gathered(w, (0, 1, 2, 3)),
       strides,
       pads,
+      rhs_dilation=dilation,
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
       feature_group_count=groups,
     )
@@ -104,6 +108,7 @@ def binary_conv(
   strides: tuple[int, int] = (1, 1),
   padding: Padding = 'VALID',
   groups: int = 1,
+  dilation: tuple[int, int] = (1, 1),
 ) -> Int32[Array, 'n out_height out_width out']:
   """Convolution of signs with a kernel that is already packed, exactly.
 
@@ -116,13 +121,14 @@ def binary_conv(
     strides: of the window.
     padding: see `xnor_conv`.
     groups: of channels; `out` must be a multiple of it.
+    dilation: rows and columns from one position of the window to the next.
 
   Raises:
-    ValueError: `x`, strides, padding or groups do not fit.
+    ValueError: `x`, strides, padding, groups or dilation do not fit.
   """
   rows, columns, _, outputs = kernel.shape
   channels = x.shape[3] // max(1, groups)
-  form = rows, columns, channels, outputs
+  form = *_spans((rows, columns), dilation), channels, outputs
   pads = conv_padding(x.shape, form, strides, padding, groups)
   if kernel.shape[2] != -(-channels // WORD):
     raise ValueError(
@@ -132,8 +138,8 @@ def binary_conv(
   x = gathered(x, (1, 2, 3))
   kernel = gathered(kernel, (0, 1, 2) if groups == 1 else (0, 1, 2, 3))
   n, height, width, _ = x.shape
-  inside_y = _inside(height, rows, strides[0], pads[0])
-  inside_x = _inside(width, columns, strides[1], pads[1])
+  inside_y = _inside(height, rows, strides[0], pads[0], dilation[0])
+  inside_x = _inside(width, columns, strides[1], pads[1], dilation[1])
   sizes = len(inside_y), len(inside_x)
   if 0 in (n, *sizes, *form):
     return jnp.zeros((n, *sizes, outputs), jnp.int32)
@@ -143,8 +149,8 @@ def binary_conv(
   spans = [(m - 1) * s + 1 for m, s in zip(sizes, strides, strict=True)]
   patches = [
     bits[:, dy : dy + spans[0] : strides[0], dx : dx + spans[1] : strides[1]]
-    for dy in range(rows)
-    for dx in range(columns)
+    for dy in range(0, rows * dilation[0], dilation[0])
+    for dx in range(0, columns * dilation[1], dilation[1])
   ]
   vectors = _joined(jnp.stack(patches, -2), channels)
   window = kernel.reshape(rows * columns, kernel.shape[2], outputs)
@@ -157,10 +163,20 @@ def binary_conv(
   return products
 
 
-def _inside(size, window, stride, pad):
+def _spans(window, dilation):
+  """How many rows and columns a window covers."""
+  if len(dilation) != 2 or min(dilation) < 1:
+    raise ValueError(f'{dilation=} must be two positive numbers.')
+  pairs = zip(window, dilation, strict=True)
+  return [(n - 1) * step + 1 if n else 0 for n, step in pairs]
+
+
+def _inside(size, window, stride, pad, step):
   """Whether a position of the output sees the input, by offset."""
-  count = max(0, (size + sum(pad) - window) // stride + 1)
-  places = stride * np.arange(count)[:, None] + np.arange(window) - pad[0]
+  offsets = step * np.arange(window)
+  span = offsets[-1] + 1 if window else 0
+  count = max(0, (size + sum(pad) - span) // stride + 1)
+  places = stride * np.arange(count)[:, None] + offsets - pad[0]
   return (places >= 0) & (places < size)
 
 

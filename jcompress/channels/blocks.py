@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jcompress.channels.labels import ALWAYS, Labels, LabelStore
+from jcompress.channels.labels import ALWAYS, CLASHES, Labels, LabelStore
 
 Axes = list[int]
 
@@ -47,9 +47,11 @@ def unify(
       'kept together.'
     )
   a, b = store.roots(first), store.roots(second)
-  free = store.is_free(a) | store.is_free(b)
-  a, b = a[free & (a != b)], b[free & (a != b)]
-  if not store.unite_atoms(a, b, why):
+  differ = (a != b) & (store.alive(a) | store.alive(b))
+  a, b = a[differ], b[differ]
+  if len(a) and not store.unite(a, b, why):
+    differ = store.canonical(a) != store.canonical(b)
+    a, b = a[differ], b[differ]
     _pair_factors(store, a, b, why)
     for x, y in zip(a, b, strict=True):
       store.union(x, y, why)
@@ -61,15 +63,23 @@ def merge(store: LabelStore, axes: Sequence[Labels]) -> Labels:
   for axis in axes[1:]:
     axis_alive = store.alive(axis).any()
     if flat_alive and axis_alive:
-      outer, i = np.unique(store.roots(flat), return_inverse=True)
-      inner, j = np.unique(store.roots(axis), return_inverse=True)
-      products = [[store.product((x, y)) for y in inner] for x in outer]
-      flat = np.array(products)[i[:, None], j].ravel()
+      outer, i = np.unique(store.canonical(flat), return_inverse=True)
+      inner, j = np.unique(store.canonical(axis), return_inverse=True)
+      products = _outer(store, outer, inner)
+      flat = products[i[:, None], j].ravel()
     elif axis_alive:
       flat, flat_alive = np.tile(axis, len(flat)), True
     else:
       flat = np.repeat(flat, len(axis))
   return flat
+
+
+def _outer(store, outer, inner):
+  """The products of each label with each other one."""
+  cells = len(outer) * len(inner)
+  sides = store.expand(np.repeat(outer, len(inner)))
+  more = store.expand(np.tile(inner, len(outer)))
+  return store.rows([sides, more], cells).reshape(len(outer), len(inner))
 
 
 def split(
@@ -86,56 +96,63 @@ def split(
   sizes = tuple(int(s) for s in sizes)
   if not store.alive(flat).any():
     return [np.full(size, ALWAYS) for size in sizes]
-  roots = store.roots(flat)
-  owners, rest = _assign(store, roots, sizes, why)
-  rest -= _clashing(store, roots, rest, why)
-  if rest:
+  where, atoms = store.expand(flat)
+  owned, rest = _assign(store, where, atoms, sizes, why)
+  rest = _without_clashes(store, where, atoms, rest, why)
+  fresh = [np.full(size, ALWAYS) for size in sizes]
+  if len(rest):
     anchored = store.is_anchored(rest)
-    for axis, size in enumerate(sizes):
-      for i, atom in enumerate(store.fresh(size, anchored) if size > 1 else ()):
-        owners[axis][i].add(int(atom))
+    fresh = [
+      store.fresh(n, anchored) if n > 1 else np.full(n, ALWAYS) for n in sizes
+    ]
   axes = [
-    np.array([store.product(owner[i]) for i in range(size)], np.int64)
-    for owner, size in zip(owners, sizes, strict=True)
+    store.rows([(places, own), store.expand(new)], size)
+    for (places, own), new, size in zip(owned, fresh, sizes, strict=True)
   ]
-  if rest:
-    for root, place in zip(roots, np.ndindex(*sizes), strict=True):
-      cell = (axis[i] for axis, i in zip(axes, place, strict=True))
-      store.union(root, store.product(cell), why)
+  if len(rest):
+    cells = merge(store, axes)
+    if not store.define(flat, cells):
+      for root, cell in zip(store.roots(flat), cells, strict=True):
+        store.union(root, cell, why)
   return axes
 
 
-def _assign(store, roots, sizes, why):
-  """The atoms that each index of each grid axis owns, and those left over."""
-  places = defaultdict(list)
-  for i, root in enumerate(roots):
-    for atom in store.atoms(root):
-      places[atom].append(i)
-  owners = [defaultdict(set) for _ in sizes]
-  rest = set()
-  for atom, where in places.items():
-    spans = [np.unique(c) for c in np.unravel_index(where, sizes)]
-    partial = [d for d, span in enumerate(spans) if len(span) < sizes[d]]
-    is_box = np.prod([len(span) for span in spans]) == len(where)
-    if is_box and not partial:
-      store.freeze_atoms([atom], f'{why}: one channel fills the whole block')
-    elif is_box and len(partial) == 1:
-      for i in spans[partial[0]]:
-        owners[partial[0]][int(i)].add(atom)
-    else:
-      rest.add(atom)
-  return owners, rest
+def _assign(store, where, atoms, sizes, why):
+  """What the indices of each grid axis own, and the atoms left over.
+
+  Args:
+    store: of the labels.
+    where: places of the flat axis.
+    atoms: one at each of them.
+    sizes: of the grid.
+    why: the reason.
+  """
+  own, numbers = np.unique(atoms, return_inverse=True)
+  spans = []
+  for size, places in zip(sizes, np.unravel_index(where, sizes), strict=True):
+    seen = np.unique(numbers * size + places)
+    spans.append((seen // size, seen % size))
+  widths = np.array([np.bincount(n, minlength=len(own)) for n, _ in spans])
+  is_box = widths.prod(0) == np.bincount(numbers, minlength=len(own))
+  partial = widths < np.array(sizes)[:, None]
+  whole = is_box & (partial.sum(0) == 0)
+  store.freeze_atoms(own[whole], f'{why}: one channel fills the whole block')
+  slabs = is_box & (partial.sum(0) == 1)
+  owned = []
+  for (n, places), along in zip(spans, partial, strict=True):
+    taken = (slabs & along)[n]
+    owned.append((places[taken], own[n[taken]]))
+  return owned, own[~whole & ~slabs]
 
 
-def _clashing(store, roots, rest, why):
+def _without_clashes(store, where, atoms, rest, why):
   """Freezes the atoms of `rest` that share an index with another of them."""
-  clash = set()
-  for root in np.unique(roots):
-    together = store.atoms(root) & rest
-    if len(together) > 1:
-      clash |= together
-  store.freeze_atoms(clash, f'{why}: incompatible block structure')
-  return clash
+  of_rest = np.isin(atoms, rest)
+  where, atoms = where[of_rest], atoms[of_rest]
+  shared = np.bincount(where)[where] > 1 if len(where) else np.zeros(0, bool)
+  clash = np.unique(atoms[shared])
+  store.freeze_atoms(clash, f'{why}: {CLASHES}')
+  return np.setdiff1d(rest, clash)
 
 
 def _pair_factors(store, first, second, why):
@@ -157,7 +174,7 @@ def _pair_factors(store, first, second, why):
   for a, b in zip(sets(first), sets(second), strict=True):
     if len(a - b) > 1 and len(b - a) > 1:
       clash |= a ^ b
-  store.freeze_atoms(clash, f'{why}: incompatible block structure')
+  store.freeze_atoms(clash, f'{why}: {CLASHES}')
 
 
 def _alone_at(sets):

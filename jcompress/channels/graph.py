@@ -30,6 +30,7 @@ class ChannelGraph:
     out: the structure of its result.
     analysis: all that the walk over it found.
     frame: the labels of its variables.
+    ties: paths of leaves that are the array under an earlier path, with that.
   """
 
   groups: dict[str, Group]
@@ -40,6 +41,7 @@ class ChannelGraph:
   out: Any
   analysis: Analysis
   frame: Frame
+  ties: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def plan(self, keep: Keep) -> 'Plan':
     """Decides what is kept.
@@ -54,17 +56,14 @@ class ChannelGraph:
     """
     units = {name: self._units(name, chosen) for name, chosen in keep.items()}
     removed = [
-      unit.atom
-      for name, kept in units.items()
-      for i, unit in enumerate(self.groups[name].units)
-      if i not in kept
+      np.delete(self.groups[name].atoms, kept) for name, kept in units.items()
     ]
-    if not removed:
+    if not sum(map(len, removed)):
       raise ValueError(
         f'The plan removes nothing. Keep fewer units of some of the groups: '
         f'{_listed(self.groups)}.'
       )
-    plan = Plan(self, units, self.analysis.store.mask(removed))
+    plan = Plan(self, units, self.analysis.store.mask(np.concatenate(removed)))
     for path, array in self.leaves.items():
       for axis, labels in enumerate(array.labels):
         if len(labels) and not plan.kept(labels).any():

@@ -2,15 +2,17 @@
 
 import dataclasses
 import functools
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from jcompress.channels.analysis import Analysis
+from jcompress.channels.labels import Labels
+from jcompress.channels.ownership import Alike, alike, ownership
+from jcompress.channels.ownership import Place as Place
 from jcompress.channels.tracked import Tracked
 
-Place = tuple[str, int]  # path of a leaf, axis
 Places = dict[Place, tuple[int, ...]]  # the indices along that axis
 
 
@@ -29,30 +31,52 @@ class Unit:
   constants: Places
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Group:
   """Interchangeable units, such as the channels of a layer.
 
   Attributes:
     name: the first of its places that a kernel produces, such as
       `conv1/kernel:3`, or else the first.
-    units: in the order of their indices.
+    atoms: of the units, in the order of their indices.
+    owned: the indices of each unit along each axis of each leaf, one row a
+      unit.
+    constants: units and indices that they own of constants of the computation.
     notes: why a module built anew with fewer channels may compute something
       else than the traced computation does.
   """
 
   name: str
-  units: list[Unit] = dataclasses.field(repr=False)
+  atoms: Int[np.ndarray, ' units'] = dataclasses.field(repr=False)
+  owned: dict[Place, Int[np.ndarray, 'units m']] = dataclasses.field(repr=False)
+  constants: dict[Place, tuple[Labels, Labels]] = dataclasses.field(repr=False)
   notes: list[str]
 
   @property
   def size(self) -> int:
-    return len(self.units)
+    return len(self.atoms)
 
   @property
   def places(self) -> dict[Place, int]:
     """How many indices each unit owns along each axis of each leaf."""
-    return {place: len(own) for place, own in self.units[0].places.items()}
+    return {place: own.shape[1] for place, own in self.owned.items()}
+
+  @functools.cached_property
+  def units(self) -> list[Unit]:
+    """One by one; `owned` is faster."""
+    constants: list[dict[Place, list[int]]] = [{} for _ in self.atoms]
+    for place, (units, indices) in self.constants.items():
+      for unit, i in zip(units.tolist(), indices.tolist(), strict=True):
+        constants[unit].setdefault(place, []).append(i)
+    owned = {place: own.tolist() for place, own in self.owned.items()}
+    return [
+      Unit(
+        atom,
+        {place: tuple(own[i]) for place, own in owned.items()},
+        {place: tuple(own) for place, own in constants[i].items()},
+      )
+      for i, atom in enumerate(self.atoms.tolist())
+    ]
 
   def __str__(self) -> str:
     owned = (
@@ -71,29 +95,15 @@ def collect(
   but for those that only occur together, as heads and dims of one axis do.
   """
   store = analysis.store
-  atoms_of = functools.cache(store.atoms)  # of roots; many leaves share theirs
-  places: dict[int, Places] = defaultdict(dict)
-  constants: dict[int, Places] = defaultdict(dict)
-  for path, array in leaves.items():
-    _find_places(store, atoms_of, path, array, places)
-  for name, _, array in analysis.constants:
-    _find_places(store, atoms_of, name, array, constants)
   outputs = kernel_outputs(analysis, leaves)
-  noted = [
-    (text, frozenset().union(*map(atoms_of, set(store.roots(labels).tolist()))))
-    for text, labels in analysis.notes
-  ]
-  alike = defaultdict(list)
-  for atom, own in places.items():
-    extent = tuple(sorted((place, len(where)) for place, where in own.items()))
-    alike[extent].append(atom)
   groups: dict[str, Group] = {}
-  for _, members in sorted(alike.items()):
-    for part in _apart(store, atoms_of, leaves, members, places):
-      part.sort(key=lambda atom: _in_order(places[atom]))
-      units = [Unit(a, dict(places[a]), dict(constants[a])) for a in part]
-      name = _new_name(units[0], outputs, groups)
-      groups[name] = Group(name, units, _notes(noted, units))
+  for found in alike(ownership(store, leaves.items())):
+    for part in _apart(found):
+      part = part[_in_order([x[part] for _, x in sorted(found.owned.items())])]
+      name = _new_name(found.owned, outputs, groups)
+      owned = {place: own[part] for place, own in found.owned.items()}
+      groups[name] = Group(name, found.atoms[part], owned, {}, [])
+  _note(analysis, list(groups.values()))
   return groups, _frozen(store, leaves)
 
 
@@ -113,47 +123,33 @@ def kernel_outputs(
   return found
 
 
-def _find_places(store, atoms_of, name, array, into):
-  for axis, labels in enumerate(array.labels):
-    found = defaultdict(list)
-    alive = np.flatnonzero(store.alive(labels))
-    roots = store.roots(labels[alive])
-    for i, root in zip(alive.tolist(), roots.tolist(), strict=True):
-      for atom in atoms_of(root):
-        found[atom].append(i)
-    for atom, where in found.items():
-      into[atom][name, axis] = tuple(where)
+def _in_order(rows):
+  """The order of units by what they own, one array of indices a place."""
+  first = rows[0][:, 0]
+  if len(np.unique(first)) == len(first):
+    return np.argsort(first)
+  return np.lexsort(np.concatenate(rows, 1).T[::-1])
 
 
-def _in_order(places):
-  return [where for _, where in sorted(places.items())]
-
-
-def _apart(store, atoms_of, leaves, atoms, places):
+def _apart(found: Alike) -> list[Int[np.ndarray, ' units']]:
   """Divides units that look alike but are of different kinds.
 
   Four heads and four dims of one fused axis own four indices each. They differ
   in the offsets of their indices. Where all units somewhere stand alone, next
   to each other, they are of one kind even if they mix elsewhere.
   """
-  members, mix, alone = set(atoms), False, []
-  for path, axis in places[atoms[0]]:
-    roots = store.roots(leaves[path].labels[axis])
-    found = [atoms_of(root) for root in roots.tolist()]
-    mix |= any(len(together & members) > 1 for together in found)
-    alone.append(members <= {a for own in found if len(own) == 1 for a in own})
-  if not mix or any(alone):
-    return [atoms]
-  parts = defaultdict(list)
-  for atom in atoms:
-    shifted = (tuple(i - w[0] for i in w) for w in _in_order(places[atom]))
-    parts[tuple(shifted)].append(atom)
-  return [part for _, part in sorted(parts.items())]
+  owned = [own for _, own in sorted(found.owned.items())]
+  mix = any(np.bincount(own.ravel()).max() > 1 for own in owned)
+  if not mix or found.alone:
+    return [np.arange(len(found.atoms))]
+  shifted = np.concatenate([own - own[:, :1] for own in owned], 1)
+  which = np.unique(shifted, axis=0, return_inverse=True)[1].ravel()
+  return [np.flatnonzero(which == i) for i in range(which.max() + 1)]
 
 
-def _new_name(unit, outputs, groups):
+def _new_name(places, outputs, groups):
   produced = lambda place: place[1] in outputs.get(place[0], ())
-  path, axis = min(unit.places, key=lambda place: (not produced(place), place))
+  path, axis = min(places, key=lambda place: (not produced(place), place))
   name, count = f'{path}:{axis}', 1
   while name in groups:
     count += 1
@@ -161,14 +157,31 @@ def _new_name(unit, outputs, groups):
   return name
 
 
-def _notes(noted, units: Sequence[Unit]) -> list[str]:
-  notes = []
-  names = sorted({name for name, _ in units[0].constants})
-  if names:
-    notes.append(f'constant arrays are cut with it: {", ".join(names)}')
-  own = {unit.atom for unit in units}
-  notes += [str(text) for text, atoms in noted if own & atoms]
-  return list(dict.fromkeys(notes))
+def _note(analysis, groups: Sequence[Group]) -> None:
+  """Adds the constants that groups cut, and what else is known of them."""
+  store = analysis.store
+  number, unit = np.full((2, len(store)), -1)
+  for i, group in enumerate(groups):
+    number[group.atoms], unit[group.atoms] = i, np.arange(group.size)
+  named = ((name, array) for name, _, array in analysis.constants)
+  cut = ownership(store, named)
+  for i, place in enumerate(cut.places):
+    here = cut.place == i
+    atoms, indices = cut.atom[here], cut.position[here]
+    for of in np.unique(number[atoms]):
+      if of >= 0:
+        own = number[atoms] == of
+        groups[of].constants[place] = (unit[atoms[own]], indices[own])
+  for group in groups:
+    names = {p for (p, _), (units, _) in group.constants.items() if 0 in units}
+    if names:
+      listed = ', '.join(sorted(names))
+      group.notes.append(f'constant arrays are cut with it: {listed}')
+  for text, labels in analysis.notes:
+    touched = np.unique(number[store.expand(labels)[1]])
+    for group in (groups[i] for i in touched if i >= 0):
+      if str(text) not in group.notes:
+        group.notes.append(str(text))
 
 
 def _frozen(store, leaves):

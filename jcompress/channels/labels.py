@@ -14,113 +14,42 @@ freezes atoms until it holds: that only forbids removals, so it is sound. Each
 constraint comes with `why`, any object whose `str` is the reason.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import Bool, Int
 
-Labels = Int[np.ndarray, ' _']
-Atoms = frozenset[int]
+from jcompress.channels.nodes import ALWAYS as ALWAYS
+from jcompress.channels.nodes import Atoms as Atoms
+from jcompress.channels.nodes import Labels as Labels
+from jcompress.channels.nodes import Nodes
 
-ALWAYS = 0
+_MEETS = 'meets an axis that cannot change'
+CLASHES = 'incompatible block structure'
 
 
-class LabelStore:
+class LabelStore(Nodes):
   """All labels of one analysis."""
 
   def __init__(self):
-    self._size = 0
-    self._parent = np.zeros(0, np.int64)
-    self._frozen = np.zeros(0, bool)
-    self._is_product = np.zeros(0, bool)
-    self._anchored = np.zeros(0, bool)
-    self._factors: dict[int, Atoms] = {}  # of each product
-    self._products: dict[Atoms, int] = {}
-    self._reason = np.zeros(0, np.int64)  # of each frozen atom, by number
+    super().__init__()
     self._reasons: list[object] = ['']
     self.fresh(1)
     self._frozen[ALWAYS] = True
-
-  def fresh(self, count: int, anchored: bool = False) -> Labels:
-    """Makes new atoms.
-
-    Args:
-      count: how many.
-      anchored: a parameter owns them. Atoms that never meet an anchored one,
-        such as the copies that a broadcast makes, are not channels.
-    """
-    end = self._size + count
-    if end > len(self._parent):
-      more = max(count, len(self._parent), 1024)
-      own = np.arange(len(self._parent), len(self._parent) + more)
-      self._parent = np.concatenate([self._parent, own])
-      for name in ('_frozen', '_is_product', '_anchored', '_reason'):
-        setattr(self, name, np.pad(getattr(self, name), (0, more)))
-    atoms = np.arange(self._size, end)
-    self._anchored[atoms] = anchored
-    self._size = end
-    return atoms
-
-  def roots(self, labels: Labels) -> Labels:
-    """The node that now stands for each label."""
-    roots = self._parent[labels]
-    while not np.array_equal(above := self._parent[roots], roots):
-      roots = above
-    return roots
-
-  def root(self, label: int | np.integer) -> int:
-    root = int(label)
-    while (above := int(self._parent[root])) != root:
-      root = above
-    self._parent[label] = root
-    return root
-
-  def atoms(self, label: int | np.integer) -> Atoms:
-    """The free atoms that must all be kept for the label to be kept."""
-    root = self.root(label)
-    if root in self._factors:
-      return frozenset().union(*map(self.atoms, self._factors[root]))
-    return frozenset() if self._frozen[root] else frozenset({root})
 
   def product(self, labels: Iterable[int | np.integer]) -> int:
     """The label that is kept if all the given ones are."""
     return self._node(frozenset().union(*map(self.atoms, labels)))
 
-  def alive(self, labels: Labels) -> Bool[np.ndarray, ' _']:
-    """Which of the labels can still be removed."""
-    roots = self.roots(labels)
-    return self._by_atoms(roots, ~self._frozen[roots], bool)
-
-  def is_free(self, roots: Labels) -> Bool[np.ndarray, ' _']:
-    """Which of some roots are not frozen atoms; products count as free."""
-    return ~self._frozen[roots]
-
-  def mask(self, removed: Iterable[int]) -> Bool[np.ndarray, ' nodes']:
-    """The removed atoms in the form that `kept` takes."""
-    mask = np.zeros(self._size, bool)
-    mask[list(removed)] = True
-    return mask
-
-  def kept(
-    self, labels: Labels, removed: Bool[np.ndarray, ' nodes']
-  ) -> Bool[np.ndarray, ' _']:
-    """Which of the labels are kept when the atoms of a `mask` are removed."""
-    roots = self.roots(labels)
-    stays = lambda atoms: not removed[list(atoms)].any()
-    return self._by_atoms(roots, ~removed[roots], stays)
-
   def freeze(self, labels: Iterable[int | np.integer], why: object) -> None:
     """Keeps the labels for ever."""
-    roots = np.unique(self.roots(np.asarray(labels, np.int64)))
-    products = self._is_product[roots]
-    atoms = set(roots[~products & ~self._frozen[roots]].tolist())
-    atoms |= frozenset().union(*map(self.atoms, roots[products]))
-    self.freeze_atoms(atoms, why)
+    self.freeze_atoms(self.expand(np.asarray(labels, np.int64))[1], why)
 
   def freeze_atoms(
     self, atoms: Iterable[int | np.integer], why: object
   ) -> None:
-    atoms = np.array(list(atoms), np.int64)
+    atoms = np.asarray(
+      atoms if isinstance(atoms, np.ndarray) else list(atoms), np.int64
+    )
     if atoms.size:
       self._frozen[atoms] = True
       self._reason[atoms] = len(self._reasons)
@@ -130,16 +59,16 @@ class LabelStore:
     nodes = np.arange(self._size)
     is_atom = (self._parent[nodes] == nodes) & ~self._is_product[nodes]
     loose = is_atom & ~self._frozen[nodes] & ~self._anchored[nodes]
-    self.freeze_atoms(nodes[loose].tolist(), why)
+    self.freeze_atoms(nodes[loose], why)
 
-  def is_anchored(self, atoms: Iterable[int]) -> bool:
-    return bool(self._anchored[list(atoms)].any())
+  def is_anchored(self, atoms: Labels) -> bool:
+    return bool(self._anchored[atoms].any())
 
   def reason(self, label: int | np.integer) -> str:
     """Why a label is frozen."""
     root = self.root(label)
-    if root in self._factors:
-      return '; '.join(sorted({self.reason(a) for a in self._factors[root]}))
+    if self._is_product[root]:
+      return '; '.join(sorted({self.reason(a) for a in self._factors_of(root)}))
     return str(self._reasons[self._reason[root]])
 
   def union(
@@ -156,8 +85,7 @@ class LabelStore:
         self._parent[root] = self._node(a)
     elif not a or not b:
       base = self.reason(second if a else first)
-      why = base or f'{why}: meets an axis that cannot change'
-      self.freeze_atoms(a | b, why)
+      self.freeze_atoms(a | b, base or f'{why}: {_MEETS}')
     elif only_a and only_b and min(len(only_a), len(only_b)) == 1:
       single, rest = sorted((only_a, only_b), key=len)
       (atom,) = single
@@ -165,58 +93,74 @@ class LabelStore:
     else:
       # One implies the other, or both mix differently: only what they share
       # can still be removed.
-      self.freeze_atoms(only_a | only_b, f'{why}: incompatible block structure')
+      self.freeze_atoms(only_a | only_b, f'{why}: {CLASHES}')
 
-  def unite_atoms(self, first: Labels, second: Labels, why: object) -> bool:
-    """Unites pairs of roots all at once.
+  def unite(self, first: Labels, second: Labels, why: object) -> bool:
+    """Unites pairs of labels all at once.
 
-    Does so only if they are atoms and no pair depends on another one. Tells
-    whether it did.
+    Does so only where no product meets a product, and no atom one of the
+    products that it is to be. Tells whether it did all of it.
     """
-    both = np.concatenate([first, second])
-    if self._is_product[both].any():
+    a, b = self.canonical(first), self.canonical(second)
+    if (self._is_product[a] & self._is_product[b] & (a != b)).any():
       return False
-    frozen = self._frozen[both].reshape(2, -1).any(0)
-    if frozen.all():
-      fixed = np.where(self._frozen[first], first, second)
-      live = np.where(self._frozen[first], second, first)
-      reasons = self._reason[fixed]
-      self.freeze_atoms(
-        live[reasons == 0], f'{why}: meets an axis that cannot change'
-      )
-      self._frozen[live] = True
-      self._reason[live] = np.where(reasons, reasons, self._reason[live])
+    plain = ~self._is_product[a] & ~self._is_product[b]
+    free = plain & (a != ALWAYS) & (b != ALWAYS)
+    self._link(a[free], b[free])
+    self._meet(first, second, why, plain)
+    if plain.all():
       return True
-    if frozen.any() or len(np.unique(both)) < len(both):
+    self._meet(first, second, why, ~plain)
+    return self.define(first[~plain], second[~plain])
+
+  def define(self, first: Labels, second: Labels) -> bool:
+    """Makes atoms the products that they are paired with, all at once.
+
+    Does nothing where that is not what the pairs are; tells whether it did.
+    """
+    a, b = self.canonical(first), self.canonical(second)
+    a, b = a[a != b], b[a != b]
+    swapped = self._is_product[a]
+    atoms, products = np.where(swapped, b, a), np.where(swapped, a, b)
+    factors = self.expand(products)[1]
+    is_atom = ~self._is_product[atoms] & self._is_product[products]
+    distinct = len(np.unique(atoms)) == len(atoms)
+    if not is_atom.all() or not distinct or np.isin(atoms, factors).any():
       return False
-    self._parent[first] = second
-    self._anchored[second] |= self._anchored[first]
+    self._parent[atoms] = products
     return True
 
-  def _node(self, atoms: Atoms) -> int:
-    if not atoms:
-      return ALWAYS
-    if len(atoms) == 1:
-      return next(iter(atoms))
-    node = self._products.get(atoms)
-    if node is None or self.root(node) != node:
-      node = int(self.fresh(1)[0])
-      self._factors[node] = atoms
-      self._is_product[node] = True
-      self._products[atoms] = node
-    return node
+  def _link(self, a, b):
+    """Unites pairs of free atoms; the first ones made stand for the others."""
+    both = np.concatenate([a, b])
+    while True:
+      a, b = self.roots(a), self.roots(b)
+      a, b = a[a != b], b[a != b]
+      if not len(a):
+        break
+      low, high = np.minimum(a, b), np.maximum(a, b)
+      order = np.argsort(-low, kind='stable')  # the last one counts
+      self._parent[high[order]] = low[order]
+    self._anchored[self.roots(both[self._anchored[both]])] = True
+
+  def _meet(self, first, second, why, chosen):
+    """Freezes what is paired with something that cannot change."""
+    fixed = ~np.stack([self.alive(first), self.alive(second)])
+    one = chosen & (fixed[0] != fixed[1])
+    if not one.any():
+      return
+    live = np.where(fixed[0], second, first)[one]
+    causes = self.roots(np.where(fixed[0], first, second)[one])
+    while (products := self._is_product[causes]).any():
+      factors = self._factors[self._first[causes[products]]]
+      causes[products] = self.roots(factors)
+    numbers = self._reason[causes]
+    for number in np.unique(numbers):
+      base = self._reasons[number] if number else f'{why}: {_MEETS}'
+      self.freeze(live[numbers == number], base)
 
   def _define(self, atom: int, atoms: Atoms) -> None:
     node = self._node(atoms)
     self._parent[atom] = node
     if not self._is_product[node]:
       self._anchored[node] |= self._anchored[atom]
-
-  def _by_atoms(self, roots, of_atoms, rule: Callable[[Atoms], bool]):
-    """Overwrites the entries of products by a rule of their atoms."""
-    products = self._is_product[roots]
-    if products.any():
-      nodes, inverse = np.unique(roots[products], return_inverse=True)
-      values = np.array([rule(self.atoms(x)) for x in nodes], bool)
-      of_atoms[products] = values[inverse]
-    return of_atoms

@@ -25,7 +25,9 @@ def remove_channels(params: Any, plan: Plan) -> Any:
   Works on whatever mirrors the params: gradients, masks, the state of an
   optimizer. A leaf belongs to the leaf of the params whose path ends its own
   path, as `0/mu/w1` belongs to `w1`; scalars stay as they are. What is cut of
-  an array that was sharded over a mesh is whole on each of its devices.
+  an array that was sharded over a mesh is whole on each of its devices. One
+  array under two paths is one array in the result too, where both lose the
+  same: always if it was one when the graph was made of it.
 
   Args:
     params: pytree of arrays, NumPy or JAX.
@@ -54,7 +56,8 @@ def mask_channels(params: Any, plan: Plan) -> Any:
   An entry is zero if any of its coordinates is removed: kernels that produce a
   channel and those that consume it, biases, scales and statistics alike. Only
   then is masking the same as removing, for `sigmoid(0)` or the shift of a
-  normalization would leak into the next layer.
+  normalization would leak into the next layer. Arrays under two paths are
+  treated as by `remove_channels`.
 
   Args:
     params: as of `remove_channels`.
@@ -98,10 +101,15 @@ def channel_widths(plan: Plan) -> dict[str, Width]:
 
 def _map(params, plan, change: Callable[[Any, list[np.ndarray]], Any]):
   leaves, treedef = jax.tree.flatten(params)
-  changed = [
-    x if np.ndim(x) == 0 else change(x, _masks(plan, path, np.shape(x)))
-    for path, x in zip(tree.paths(params), leaves, strict=True)
-  ]
+  changed, done = [], {}
+  for path, x in zip(tree.paths(params), leaves, strict=True):
+    if np.ndim(x):
+      masks = _masks(plan, path, np.shape(x))
+      same = id(x), *(kept.tobytes() for kept in masks)
+      if same not in done:
+        done[same] = change(x, masks)
+      x = done[same]
+    changed.append(x)
   return jax.tree.unflatten(treedef, changed)
 
 

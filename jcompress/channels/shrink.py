@@ -14,7 +14,7 @@ from jcompress.channels.graph import Keep, Plan
 from jcompress.channels.interpreter import evaluate
 from jcompress.channels.removal import mask_channels, remove_channels
 from jcompress.channels.sizes import cut
-from jcompress.channels.trace import channel_groups
+from jcompress.channels.trace import channel_groups, tied_groups
 
 SmallApply = Callable[..., Any]
 
@@ -147,16 +147,22 @@ def _form(xs):
 def _plan_again(apply_fn, forms, plan, xs, options):
   """The same plan for inputs of other shapes."""
   shapes = jax.eval_shape(lambda *a: a, *xs)
-  graph = channel_groups(apply_fn, forms, *shapes, **options)
+  graph = tied_groups(apply_fn, forms, plan.graph.ties, *shapes, **options)
   for name in plan.keep:
-    units = [unit.places for unit in plan.graph.groups[name].units]
+    owned = plan.graph.groups[name].owned
     found = graph.groups.get(name)
-    if found is None or [unit.places for unit in found.units] != units:
+    if found is None or not _same(found.owned, owned):
       raise ValueError(
         f'With inputs of these shapes the group {name!r} is another one: the '
         'model computes in another way. Shrink it with such inputs.'
       )
   return graph.plan(plan.keep)
+
+
+def _same(one, other):
+  both = one.keys() & other.keys()
+  equal = all(np.array_equal(one[place], other[place]) for place in both)
+  return one.keys() == other.keys() and equal
 
 
 def _cut(plan, outputs):

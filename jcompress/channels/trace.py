@@ -1,7 +1,7 @@
 """Finds the channel groups of a model in its traced computation."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -58,6 +58,10 @@ def channel_groups(
   >>> graph.plan({'w1:1': [0, 2, 5]}).shapes
   {'b1': (3,), 'w1': (3, 3), 'w2': (3, 2)}
 
+  One array under two paths, such as a table that is tied to a head by being the
+  same object, is one: what it loses it loses under both, and a note of the
+  group says so. Shapes do not tell what is tied.
+
   Args:
     apply_fn: `(params, *inputs) -> outputs`, any pytree. Use the mode, training
       or evaluation, in which the small network will run.
@@ -78,6 +82,40 @@ def channel_groups(
     ValueError: an option that is not one of those; a pattern that matches no
       output.
   """
+  return tied_groups(
+    apply_fn,
+    params,
+    _ties(params),
+    *inputs,
+    reductions=reductions,
+    constants=constants,
+    free_outputs=free_outputs,
+  )
+
+
+def tied_groups(
+  apply_fn: Callable[..., Any],
+  params: Any,
+  ties: Mapping[str, str],
+  *inputs: Any,
+  reductions: str = 'sum',
+  constants: str = 'cut',
+  free_outputs: str | None = None,
+) -> ChannelGraph:
+  """`channel_groups`, whose arguments these are, with ties by their paths.
+
+  Args:
+    apply_fn: the model.
+    params: pytree of arrays or of their shapes.
+    ties: of each leaf that is the array under an earlier path, that path.
+    *inputs: arrays or shapes.
+    reductions: an option.
+    constants: an option.
+    free_outputs: a pattern.
+
+  Raises:
+    ValueError: as `channel_groups`.
+  """
   closed, out = jaxprs.trace(apply_fn, params, *inputs)
   analysis = Analysis(_RULES, reductions=reductions, constants=constants)
   forms = jax.tree.leaves((params, *inputs))
@@ -87,13 +125,21 @@ def channel_groups(
     for path, x in zip(paths, forms[: len(paths)], strict=True)
   }
   arrays = [analysis.opaque(np.shape(x)) for x in forms[len(paths) :]]
-  for path in _unused(closed.jaxpr, paths):
+  unused = set(_unused(closed.jaxpr, paths))
+  used = {ties.get(path, path) for path in paths if path not in unused}
+  for path in sorted(
+    path for path in unused if ties.get(path, path) not in used
+  ):
     why = 'leaf is not used by the traced function'
     analysis.freeze_array(leaves[path], why)
   captured = [
     analysis.constant(f'constant {i}', value)
     for i, value in enumerate(closed.consts)
   ]
+  for path, first in ties.items():
+    why = f'{path} and {first} are one array'
+    analysis.unify(leaves[path], leaves[first], why)
+    analysis.notes += [(why, labels) for labels in leaves[path].labels]
   arrays = [*leaves.values(), *arrays]
   outputs, frame = analysis.run(closed.jaxpr, captured, arrays)
   names = tree.paths(out.unflatten(range(out.num_leaves)))
@@ -107,8 +153,20 @@ def channel_groups(
   groups, frozen = collect(analysis, leaves)
   unknown = dict(analysis.unknown)
   return ChannelGraph(
-    groups, frozen, unknown, leaves, closed, out, analysis, frame
+    groups, frozen, unknown, leaves, closed, out, analysis, frame, dict(ties)
   )
+
+
+def _ties(params):
+  """The first path of each array that is there under another one before."""
+  first, ties = {}, {}
+  leaves = jax.tree.leaves(params)
+  for path, x in zip(tree.paths(params), leaves, strict=True):
+    if isinstance(x, jax.Array | np.ndarray) and np.ndim(x):
+      if id(x) in first:
+        ties[path] = first[id(x)]
+      first.setdefault(id(x), path)
+  return ties
 
 
 def _free(analysis, shape):

@@ -4,6 +4,7 @@ They binarize their inputs. Their kernels are binarized by the view of a
 compressor, as those of any other layer.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +97,7 @@ class BinaryConv(nn.Module):
     padding: 'VALID', 'SAME', 'SAME_LOWER', or pairs: rows of zeros before and
       after, then columns.
     activation: see `BinaryDense`, as the other attributes.
+    dilation: rows and columns from one position of the window to the next.
   """
 
   features: int
@@ -107,27 +109,35 @@ class BinaryConv(nn.Module):
   shifts: bool = False
   dtype: Any = None
   kernel_init: Callable[..., Any] = KERNEL_INIT
+  dilation: tuple[int, int] = (1, 1)
 
   @nn.compact
   def __call__(
     self, x: Num[Array, 'batch h w channels'], train: bool = False
   ) -> Float[Array, 'batch rows columns features']:
     """Computes the outputs; see `BinaryDense`."""
-
-    def convolve(x, kernel):
-      return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        self.strides,
-        self.padding,
-        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-      )
-
     shape = *self.window, x.shape[-1], self.features
-    y, x = _product(self, x, shape, convolve, train)
+    y, x = _product(self, x, shape, self._convolve, train)
     if self.activation == 'scaled_sign':
-      y *= k_map(x, self.window, strides=self.strides, padding=self.padding)
+      y *= self._scales(x)
     return _add_bias(self, y)
+
+  def _convolve(self, x, kernel):
+    return jax.lax.conv_general_dilated(
+      x,
+      kernel,
+      self.strides,
+      self.padding,
+      rhs_dilation=self.dilation,
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+
+  def _scales(self, x):
+    if tuple(self.dilation) == (1, 1):
+      return k_map(x, self.window, strides=self.strides, padding=self.padding)
+    mean = jnp.full((*self.window, 1, 1), 1 / math.prod(self.window))
+    each = k_map(x.astype(jnp.float32), (1, 1))
+    return self._convolve(each, mean).astype(x.dtype)
 
 
 def _product(layer, x, shape, op, train):

@@ -68,7 +68,8 @@ def filter_norms(
 
   Returns:
     The scores of the units of each group, float64, for `select_units` and
-    `keep_filters`.
+    `keep_filters`; none where a network has nothing to remove and no pattern
+    asks for it.
 
   Raises:
     ValueError: a name or pattern that does not exist; a group without anything
@@ -124,9 +125,10 @@ def matching(graph: ChannelGraph, pattern: str | None) -> list[str]:
     for name in graph.groups
     if pattern is None or re.fullmatch(pattern, name)
   ]
-  if not names:
+  if not names and pattern is not None:
     raise ValueError(
-      f'Pattern {pattern!r} matches no group of: {", ".join(graph.groups)}.'
+      f'Pattern {pattern!r} matches no group of: '
+      f'{", ".join(graph.groups) or "none; print the graph for the reasons"}.'
     )
   return sorted(names, key=first)
 
@@ -183,7 +185,7 @@ def _rows(group: Group, places, values) -> Float[np.ndarray, 'units _']:
   """What each unit owns, one row a unit."""
   parts = []
   for path, axis in places:
-    owned = np.array([unit.places[path, axis] for unit in group.units])
+    owned = group.owned[path, axis]
     slices = np.moveaxis(values[path], axis, 0)[owned]
     parts.append(slices.reshape(len(owned), -1))
   return np.concatenate(parts, 1)

@@ -1,6 +1,5 @@
 """From scores of filters to what is kept: by layer, globally, greedily."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from jaxtyping import Int
 from jcompress.channels.graph import ChannelGraph
 from jcompress.structure.filter_norms import filter_norms, matching
 from jcompress.structure.selection import select_units
+from jcompress.structure.unit_counts import kept_count, unit_counts
 
 Kept = dict[str, Int[np.ndarray, ' kept']]
 Sparsity = float | Mapping[str, float]
@@ -28,9 +28,15 @@ def keep_filters(
   """Finds the units with the largest scores, for `ChannelGraph.plan`.
 
   Of `n` units `floor(n (1 - sparsity))` are kept, as Li et al. count, at least
-  `least`. One-shot pruning is `shrink` with the result and training on; for
-  iterative pruning do that in rounds, each with the scores of the network as
-  it then is, and `1 - (1 - sparsity) ** (1 / rounds)` in each.
+  `least`. Groups that multiply to the channels of one layer, as the groups of a
+  convolution and the positions in them or heads and their dims, keep together
+  the counts whose product is nearest to `1 - sparsity` of the layer, if they
+  have one sparsity: of 16 channels in 4 groups a quarter is one group, or one
+  position of each, and nothing else.
+
+  One-shot pruning is `shrink` with the result and training on; for iterative
+  pruning do that in rounds, each with the scores of the network as it then is,
+  and `1 - (1 - sparsity) ** (1 / rounds)` in each.
 
   Args:
     graph: from `channel_groups`.
@@ -40,7 +46,8 @@ def keep_filters(
       pattern of names of groups, the first that matches; with patterns, groups
       that match none are kept whole.
     scope: `'layer'`: the fraction of each group; `'global'`: of all together,
-      whose scores are ranked in one list.
+      whose scores are ranked in one list; a fraction of the units, which of
+      layers with groups that multiply takes more of the channels.
     normalize: for that, divides the scores of each group by their norm.
     least: how many units of each group to keep at least, `>= 1`, so that no
       layer is removed whole.
@@ -66,7 +73,7 @@ def keep_filters(
   if unknown:
     raise ValueError(
       f'There are no groups {", ".join(unknown)}, only: '
-      f'{", ".join(graph.groups)}.'
+      f'{", ".join(graph.groups) or "none"}.'
     )
   if scope == 'global':
     return _globally(graph, scores, sparsity, normalize, least)
@@ -76,8 +83,8 @@ def keep_filters(
     )
   shares = _shares(list(scores), sparsity)
   kept = {
-    name: _best(graph.groups[name], scores[name], share, least)
-    for name, share in shares.items()
+    name: select_units(graph.groups[name], scores[name], count=count)
+    for name, count in unit_counts(graph, shares, least).items()
   }
   return _shrinking(graph, kept)
 
@@ -118,25 +125,17 @@ def greedy_filters(
     section 3.3.
   """
   kept: Kept = {}
-  for name, share in _shares(matching(graph, groups), sparsity).items():
+  if least < 1:
+    raise ValueError(f'least is {least}; it must be at least 1.')
+  shares = _shares(matching(graph, groups), sparsity)
+  for name, count in unit_counts(graph, shares, least).items():
     plan = graph.plan(kept) if kept else None
     scores = filter_norms(
       graph, params, criterion, groups=re.escape(name), only=only, plan=plan
     )
-    kept |= keep_filters(graph, scores, share, least=least)
+    units = select_units(graph.groups[name], scores[name], count=count)
+    kept |= _shrinking(graph, {name: units})
   return kept
-
-
-def _best(group, scores, sparsity, least):
-  if not 0 <= sparsity < 1:
-    raise ValueError(f'sparsity is {sparsity}; it must lie in [0, 1).')
-  count = max(_count(group.size, sparsity), min(least, group.size))
-  return select_units(group, scores, count=count)
-
-
-def _count(size, sparsity):
-  # 0.7 of 10 units are 7, although the product is a little less.
-  return math.floor(size * (1 - sparsity) + 1e-9)
 
 
 def _shares(names, sparsity) -> dict[str, float]:
@@ -149,7 +148,7 @@ def _shares(names, sparsity) -> dict[str, float]:
     if not set(found) - set(shares):
       raise ValueError(
         f'Pattern {pattern!r} matches no group that another has not taken: '
-        f'{", ".join(names)}.'
+        f'{", ".join(names) or "none"}.'
       )
     shares = {**dict.fromkeys(found, share), **shares}
   return {name: shares[name] for name in names if name in shares}
@@ -161,6 +160,8 @@ def _globally(graph, scores, sparsity, normalize, least):
       f'sparsity is {sparsity}; with the global scope it must be one number in '
       '[0, 1).'
     )
+  if not scores:
+    return {}
   names, sizes, ranks = list(scores), [], []
   for name in names:
     values = np.asarray(scores[name], np.float64)
@@ -173,7 +174,7 @@ def _globally(graph, scores, sparsity, normalize, least):
     values[best] = np.inf
     ranks.append(values)
   total, secured = sum(sizes), sum(int(np.isinf(r).sum()) for r in ranks)
-  count = _count(total, sparsity)
+  count = kept_count(total, sparsity)
   if count < secured:
     raise ValueError(
       f'sparsity {sparsity} leaves {count} of {total} units; with least = '

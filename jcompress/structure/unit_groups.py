@@ -112,7 +112,7 @@ def claims_of(
   for path, axis in group.places:
     counts = axis in (produced or {}).get(path, (axis,))
     if path in at and counts:
-      owned = np.array([unit.places[path, axis] for unit in group.units])
+      owned = group.owned[path, axis]
       length = graph.leaves[path].shape[axis]
       claims.append(_claim(at[path], axis, owned, length))
   return claims

@@ -94,8 +94,9 @@ def unit_groups(
       not given.
 
   Raises:
-    ValueError: a pattern that matches no group; when bound to params: leaves
-      that are not in the graph or have another shape, or none in a group.
+    ValueError: a graph without groups; a pattern that matches none; when bound
+      to params: leaves that are not in the graph or have another shape, or none
+      in a group.
 
   References:
     Zhou, Alvarez & Porikli, Less is more: towards compact CNNs, 2016.
@@ -105,6 +106,11 @@ def unit_groups(
     for name, group in graph.groups.items()
     if names is None or re.fullmatch(names, name)
   ]
+  if not graph.groups:
+    raise ValueError(
+      'The graph has no groups: no unit of the network can be removed. Print '
+      'it for the reasons.'
+    )
   if not chosen:
     raise ValueError(
       f'Pattern {names!r} matches no group of: {", ".join(graph.groups)}.'

@@ -20,12 +20,15 @@ def hard_sign(x):
   return inside - jax.lax.stop_gradient(inside - value)
 
 
-def float_conv(x, w, strides=(1, 1), padding='VALID', groups=1):
+def float_conv(
+  x, w, strides=(1, 1), padding='VALID', groups=1, dilation=(1, 1)
+):
   return jax.lax.conv_general_dilated(
     hard_sign(x),
     hard_sign(w),
     strides,
     padding,
+    rhs_dilation=dilation,
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     feature_group_count=groups,
   )
@@ -101,6 +104,36 @@ def test_conv_and_its_gradient_are_those_of_float_signs(
     x,
     w,
   )
+
+
+@pytest.mark.parametrize(
+  ('channels', 'strides', 'padding', 'groups', 'dilation'),
+  [
+    (3, (1, 1), 'VALID', 1, (2, 3)),
+    (40, (2, 1), 'SAME', 1, (2, 2)),
+    (5, (1, 2), 'SAME_LOWER', 2, (3, 1)),
+    (33, (1, 1), ((4, 2), (0, 7)), 2, (1, 6)),
+  ],
+)
+def test_a_dilated_window_is_that_of_lax(
+  channels, strides, padding, groups, dilation
+):
+  x = normal(2, 7, 8, channels * groups)
+  w = normal(3, 2, channels, 4, seed=1)
+  options = strides, padding, groups, dilation
+  assert_same_values_and_gradients(
+    lambda x, w: xnor_conv(x, w, *options),
+    lambda x, w: float_conv(x, w, *options),
+    x,
+    w,
+  )
+  got = binary_conv(x >= 0, pack_signs(w, 2), *options)
+  np.testing.assert_array_equal(got, float_conv(x, w, *options))
+
+
+def test_a_dilated_window_that_is_larger_than_the_input():
+  x, w = normal(1, 4, 4, 2), normal(3, 3, 2, 4)
+  assert xnor_conv(x, w, dilation=(2, 1)).shape == (1, 0, 2, 4)
 
 
 def test_padding_adds_nothing():
@@ -184,6 +217,8 @@ def test_bad_input_is_refused():
     xnor_conv(x, w, groups=3)
   with pytest.raises(ValueError, match='strides=.0, 1. be positive'):
     xnor_conv(x, w, (0, 1))
+  with pytest.raises(ValueError, match='dilation=.1, 0. must be two positive'):
+    xnor_conv(x, w, dilation=(1, 0))
   with pytest.raises(ValueError, match="padding is 'FULL'"):
     xnor_conv(x, w, padding='FULL')
   with pytest.raises(ValueError, match='none negative'):

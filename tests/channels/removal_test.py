@@ -9,7 +9,12 @@ import pytest
 from flax import nnx
 from zoo import linen, normal, weights
 
-from jcompress import channel_groups, mask_channels, remove_channels
+from jcompress import (
+  channel_groups,
+  mask_channels,
+  remove_channels,
+  shrink,
+)
 from jcompress.channels.removal import Width, channel_widths
 
 X = normal(4, 3)
@@ -180,3 +185,62 @@ def test_widths_of_tables_and_stateful_modules():
     'up': Width((3,), None),
     'down': Width((2,), None),
   }
+
+
+def tied():
+  table = jnp.asarray(normal(7, 6))
+  params = weights(v=(6, 5), w=(5, 6))
+  params |= {'table': table, 'head': {'table': table}}
+
+  def f(p, ids):
+    h = p['table'][ids]
+    h = h + jnp.tanh(h @ p['v']) @ p['w']
+    return h @ p['head']['table'].T
+
+  return f, params
+
+
+def test_one_array_under_two_paths_stays_one():
+  f, params = tied()
+  ids = np.array([[1, 2, 6]])
+  graph = channel_groups(f, params, ids)
+  (name,) = [n for n in graph.groups if ':1' in n and 'table' in n]
+  group = graph.groups[name]
+  assert {('table', 1), ('head/table', 1), ('w', 1)} <= set(group.places)
+  assert 'table and head/table are one array' in group.notes
+  assert graph.ties == {'table': 'head/table'}
+  keep = {name: [0, 2, 3]}
+  small, small_apply = shrink(f, params, keep, ids)
+  assert small['table'] is small['head']['table']
+  assert small_apply(small, ids[:, :2]).shape == (1, 2, 7)  # traced anew
+  for change in (remove_channels, mask_channels):
+    new = change(params, graph.plan(keep))
+    assert new['table'] is new['head']['table']
+
+
+def test_equal_arrays_are_not_tied():
+  f, params = tied()
+  params['head'] = {'table': params['table'] + 0}
+  assert not channel_groups(f, params, np.array([[1]])).ties
+  shapes = jax.eval_shape(lambda: params)
+  assert not channel_groups(f, shapes, np.array([[1]])).ties
+
+
+def test_a_tied_leaf_that_is_not_used_does_not_freeze_the_other():
+  params = weights(v=(3, 5), w=(5, 2))
+  params['copy'] = params['v']
+  f = lambda p, x: jnp.tanh(x @ p['v']) @ p['w']
+  (group,) = channel_groups(f, params, X).groups.values()
+  assert {('v', 1), ('copy', 1)} <= set(group.places)
+
+
+def test_an_array_that_loses_different_channels_comes_apart():
+  f = lambda p, x: jnp.tanh(jnp.tanh(x @ p['v'] + p['a']) @ p['w'] + p['b'])
+  shapes = jax.eval_shape(lambda: weights(v=(3, 5), a=(5,), w=(5, 5), b=(5,)))
+  g = lambda p, x: f(p, x) @ jnp.ones((5, 2))
+  graph = channel_groups(g, shapes, X)
+  one = jnp.arange(5)
+  plan = graph.plan({'v:1': [0, 1]})
+  params = {'v': np.ones((3, 5)), 'w': np.ones((5, 5)), 'a': one, 'b': one}
+  small = remove_channels(params, plan)
+  assert small['a'].tolist() == [0, 1] and small['b'] is one

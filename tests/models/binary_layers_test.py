@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,6 +104,25 @@ def test_padding_is_zero_and_not_a_sign():
   np.testing.assert_array_equal(
     out[0, :, :, 0], [[8, 12, 8], [12, 18, 12], [8, 12, 8]]
   )
+
+
+@pytest.mark.parametrize('activation', ['sign', 'scaled_sign'])
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+def test_a_dilated_kernel_is_one_with_zeros_between(activation, padding):
+  """A mean over the window does not count the gaps."""
+  x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
+  kernel = jax.random.normal(jax.random.key(1), (2, 2, 3, 4))
+  wide = jnp.zeros((3, 4, 3, 4)).at[::2, ::3].set(kernel)
+  make = functools.partial(BinaryConv, 4, padding=padding)
+  run = lambda model, w: model.apply({'params': {'kernel': w}}, x)
+  got = run(make((2, 2), activation=activation, dilation=(2, 3)), kernel)
+  want = run(make((3, 4), activation='sign'), wide)
+  if activation == 'scaled_sign':
+    gaps = jnp.zeros((3, 4, 1, 1)).at[::2, ::3].set(0.25)
+    size = make((3, 4), activation='none').clone(features=1)
+    mean = jnp.mean(jnp.abs(x), -1, keepdims=True)
+    want *= size.apply({'params': {'kernel': gaps}}, mean)
+  np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
 def test_compute_dtype_and_bias():

@@ -10,6 +10,7 @@ from zoo_modules import batch_norm, conv_transpose_flipped
 
 import jcompress as jc
 from jcompress.structure.filter_norms import matching
+from jcompress.structure.weight_groups import unit_groups
 
 relu = jax.nn.relu
 
@@ -178,3 +179,16 @@ def test_bad_arguments_are_refused(criterion, options, message):
 def test_other_params_are_refused():
   with pytest.raises(ValueError, match='k0 of shape .3, 3, 2, 5. is not one'):
     jc.filter_norms(GRAPH, {**PARAMS, 'k0': np.zeros((3, 3, 2, 5))})
+
+
+def test_a_network_with_nothing_to_remove_has_no_scores():
+  f, params = lambda p, x: x @ p['w'], weights(w=(3, 2))
+  graph = jc.channel_groups(f, params, normal(1, 3))
+  assert jc.filter_norms(graph, params) == {}
+  assert jc.greedy_filters(graph, params, 0.5) == {}
+  for scope in ('layer', 'global'):
+    assert jc.keep_filters(graph, {}, 0.5, scope=scope) == {}
+  with pytest.raises(ValueError, match="'w' matches no group of: none"):
+    jc.filter_norms(graph, params, groups='w')
+  with pytest.raises(ValueError, match='The graph has no groups'):
+    unit_groups(graph)
