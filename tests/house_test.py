@@ -18,7 +18,7 @@ FLOORS = (
   ('train', 'bridge'),
   ('binarize',),
   ('share', 'prune', 'models'),
-  ('quantize', 'structure'),
+  ('quantize', 'structure', 'factor'),
   ('ops',),
   ('__init__',),
   ('experiments',),
