@@ -142,26 +142,38 @@ def fold(
   Raises:
     ValueError: too few axes, or `in_axes` that are not axes, or all of them.
   """
-  kernel_form = in_axes is None
-  chosen = range(w.ndim - 1) if in_axes is None else in_axes
-  ins = [i % w.ndim for i in chosen if -w.ndim <= i < w.ndim]
-  outs = [i for i in range(w.ndim) if i not in ins]
-  if not ins or not outs or len(set(ins)) < len(chosen):
-    raise ValueError(
-      f'A weight of shape {w.shape} has no two factors with in_axes '
-      f'{in_axes}: it needs at least one axis that is summed over and one that '
-      'is not. Select the kernels only.'
-    )
+  ins, outs = split_axes(w.shape, in_axes)
   rows, columns = [w.shape[i] for i in ins], [w.shape[i] for i in outs]
   matrix = tree.replicated(w).transpose(*ins, *outs)
   matrix = matrix.reshape(math.prod(rows), math.prod(columns))
-  ones = [1] * (w.ndim - 2) if kernel_form else []
+  ones = [1] * (w.ndim - 2) if in_axes is None else []
 
   def unfold(left, right):
     rank = left.shape[1]
     return left.reshape(*rows, rank), right.reshape(*ones, rank, *columns)
 
   return matrix, unfold
+
+
+def split_axes(
+  shape: tuple[int, ...], in_axes: Sequence[int] | None
+) -> tuple[list[int], list[int]]:
+  """The axes that a layer sums over, all but the last unless given, and others.
+
+  Raises:
+    ValueError: too few axes, or `in_axes` that are not axes, or all of them.
+  """
+  n = len(shape)
+  chosen = range(n - 1) if in_axes is None else in_axes
+  ins = [i % n for i in chosen if -n <= i < n]
+  outs = [i for i in range(n) if i not in ins]
+  if not ins or not outs or len(set(ins)) < len(chosen):
+    raise ValueError(
+      f'A weight of shape {tuple(shape)} has no two factors with in_axes '
+      f'{in_axes}: it needs at least one axis that is summed over and one that '
+      'is not. Select the kernels only.'
+    )
+  return ins, outs
 
 
 def require_rank(

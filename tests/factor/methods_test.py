@@ -1,0 +1,85 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jcompress.factor import methods
+
+CASES = {
+  'svd': (methods.svd(3), (3, 2, 4, 5)),
+  'svd_dense': (methods.svd(3), (7, 5)),
+  'svd_query': (methods.svd(3, in_axes=(0,)), (6, 2, 4)),
+  'svd_out': (methods.svd(3, in_axes=(-2, 0)), (2, 4, 6)),
+  'separable': (methods.separable(3), (3, 2, 4, 5)),
+  'tucker2': (methods.tucker2(3, 4), (3, 2, 4, 5)),
+  'tucker2_dense': (methods.tucker2(3, 3), (7, 5)),
+}
+every = pytest.mark.parametrize(
+  ('method', 'shape'), list(CASES.values()), ids=list(CASES)
+)
+
+
+def kernel(shape):
+  return jnp.float32(np.random.RandomState(0).randn(*shape))
+
+
+@every
+def test_the_plan_is_what_the_factors_are(method, shape):
+  w = kernel(shape)
+  factors = method.factors(w)
+  stages = method.stages(shape)
+  assert [f.shape for f in factors] == [s.shape for s in stages]
+  assert len({s.name for s in stages}) == len(stages)
+  assert method.cost(shape) == sum(f.size for f in factors)
+  assert method.shape(factors) == shape
+  product = np.einsum(method.equation(shape), *factors).reshape(shape)
+  found = method.product(factors)
+  np.testing.assert_allclose(found, product, atol=1e-5)
+  # It is an approximation of this kernel, not of another one of its shape.
+  error = np.square(found - w).sum() / np.square(w).sum()
+  assert error < 0.9
+
+
+@every
+def test_methods_are_equal_by_what_they_say(method, shape):
+  again = method.__class__(
+    **{f: getattr(method, f) for f in method.__dataclass_fields__}
+  )
+  assert again == method and hash(again) == hash(method)
+  assert methods.svd(3) == methods.svd(3) != methods.svd(4)
+  assert methods.svd(3) != methods.separable(3)
+
+
+@every
+def test_products_are_in_the_dtype_of_the_factors(method, shape):
+  factors = method.factors(kernel(shape).astype(jnp.bfloat16))
+  assert all(f.dtype == jnp.bfloat16 for f in factors)
+  assert method.product(factors).dtype == jnp.bfloat16
+
+
+def test_costs_and_what_pays():
+  assert methods.svd(216).pays((784, 300))
+  assert not methods.svd(217).pays((784, 300))
+  costs = [methods.separable(r).cost((3, 3, 4, 5)) for r in (1, 2, 4, 8)]
+  assert costs == [27, 54, 108, 216]
+  assert not methods.separable(8).pays((3, 3, 4, 5))
+  assert methods.tucker2(3, 4).cost((3, 3, 6, 8)) == 158
+
+
+def test_a_covariance_is_for_svd():
+  w, x = kernel((7, 5)), np.random.RandomState(1).randn(20, 7)
+  c = jnp.float32(x.T @ x)
+  missed = lambda f: np.square(x @ (w - methods.svd(2).product(f))).sum()
+  respond = methods.svd(2).factors(w, covariance=c)
+  assert missed(respond) < missed(methods.svd(2).factors(w))
+  with pytest.raises(ValueError, match='tucker2 has no closed form'):
+    methods.tucker2(2, 2).factors(w, covariance=c)
+
+
+def test_ranks_are_whole_and_fit():
+  for rank in (0, -1):
+    with pytest.raises(ValueError, match=f'svd has the rank {rank}'):
+      methods.svd(rank)
+  with pytest.raises(ValueError, match='allows 1 .. 5'):
+    methods.svd(6).stages((7, 5))
+  with pytest.raises(ValueError, match='height, width, in, out'):
+    methods.separable(1).cost((7, 5))
