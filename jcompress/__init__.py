@@ -33,6 +33,19 @@ from jcompress.channels.trace import channel_groups
 from jcompress.code.container import Artifact, load, pack, save, unpack
 from jcompress.combine import chain, identity, partition, select
 from jcompress.encoded import bits, decode
+from jcompress.factor.canonical import canonical_factors
+from jcompress.factor.low_rank import low_rank
+from jcompress.factor.methods import (
+  canonical,
+  separable,
+  svd,
+  tensor_train,
+  tucker2,
+)
+from jcompress.factor.separable import separable_factors
+from jcompress.factor.svd import response_factors, svd_factors
+from jcompress.factor.tensor_train import tensor_train_factors
+from jcompress.factor.tucker2 import tucker2_factors
 from jcompress.mask import with_mask
 from jcompress.prune import densities
 from jcompress.prune.allocation import allocate
@@ -115,6 +128,8 @@ __all__ = [
   'bits',
   'calibrate_activations',
   'calibrate_layers',
+  'canonical',
+  'canonical_factors',
   'chain',
   'channel_groups',
   'channel_widths',
@@ -168,6 +183,7 @@ __all__ = [
   'loss_aware_levels',
   'loss_aware_ternarize',
   'losses',
+  'low_rank',
   'magnitude_prune',
   'mask_channels',
   'movement_labels',
@@ -189,6 +205,7 @@ __all__ = [
   'remove_units',
   'report',
   'residual_quantize',
+  'response_factors',
   'rigl',
   'save',
   'scale_by_glorot',
@@ -197,6 +214,8 @@ __all__ = [
   'select',
   'select_units',
   'sensitivity',
+  'separable',
+  'separable_factors',
   'shift_adamax',
   'shift_batch_norm',
   'shrink',
@@ -207,6 +226,10 @@ __all__ = [
   'soft_share',
   'soft_share_labels',
   'sparse_evolution',
+  'svd',
+  'svd_factors',
+  'tensor_train',
+  'tensor_train_factors',
   'ternary_weight',
   'ticket_mask',
   'train_step',
@@ -214,6 +237,8 @@ __all__ = [
   'TrainState',
   'tree',
   'truncated_svd',
+  'tucker2',
+  'tucker2_factors',
   'uniform_share',
   'unit_groups',
   'unpack',

@@ -15,6 +15,7 @@ HASHES = 'which weights share a value is up to a hash'
 GATES = 'gates without noise are shipped, the model saw drawn ones'
 ONE_CODEBOOK = 'a value of its own would change those of the other arrays'
 VECTORS = 'a codeword moves as a whole, with the zeros in it'
+FACTORS = 'a sum of products of factors is zero nowhere in particular'
 
 
 class Entry(NamedTuple):
@@ -206,8 +207,15 @@ def table(like):
       jc.sign_quantize('mean'), SIGNS, structural=True
     ),
     'truncated_svd': lambda: Entry(
-      jc.truncated_svd(1),
-      'a sum of products of factors is zero nowhere in particular',
+      jc.truncated_svd(1), FACTORS, structural=True
+    ),
+    'low_rank': lambda: Entry(jc.low_rank(jc.svd(1)), FACTORS, structural=True),
+    'low_rank_tucker2': lambda: Entry(
+      jc.low_rank(jc.tucker2(1, 1)), FACTORS, structural=True
+    ),
+    'low_rank_canonical': lambda: Entry(
+      jc.low_rank(jc.canonical(1, starts=2, sweeps=30)),
+      FACTORS,
       structural=True,
     ),
     'biased_decay': lambda: Entry(jc.biased_decay(0.01)),
@@ -304,6 +312,8 @@ def entry(name, like):
 NAMES = list(table({}))
 # Further settings of compressors of the table: their laws are slow tests.
 VARIANTS = (
+  'low_rank_canonical',
+  'low_rank_tucker2',
   'magnitude_global',
   'kmeans_mask',
   'binary_connect_stochastic',

@@ -7,14 +7,13 @@ them as layers of their own.
 import math
 from collections.abc import Sequence
 
-from jcompress.factor.method import Method, Plan, Stage
-from jcompress.factor.separable import require_separable, separable_factors
-from jcompress.factor.svd import require_rank, split_axes, svd_factors
-from jcompress.factor.tucker2 import require_tucker2, tucker2_factors
-
-_AXES = 'abcdefghijklmnop'  # of the kernel
-_RANKS = 'ABCDEFGH'
-_ONES = 'zyxwvutsrqZYXWVUTSRQ'  # axes of size one, summed over
+from jcompress.factor import plans
+from jcompress.factor.canonical import canonical_factors
+from jcompress.factor.method import Method
+from jcompress.factor.separable import separable_factors
+from jcompress.factor.svd import svd_factors
+from jcompress.factor.tensor_train import tensor_train_factors
+from jcompress.factor.tucker2 import tucker2_factors
 
 
 def svd(rank: int, *, in_axes: Sequence[int] | None = None) -> Method:
@@ -32,7 +31,7 @@ def svd(rank: int, *, in_axes: Sequence[int] | None = None) -> Method:
   """
   axes = None if in_axes is None else tuple(in_axes)
   return Method(
-    'svd', (rank,), (axes,), _svd, _svd_plan, _svd_shape, _svd_respond
+    'svd', (rank,), (axes,), _svd, plans.svd_plan, plans.svd_shape, _svd_respond
   )
 
 
@@ -43,7 +42,12 @@ def separable(rank: int) -> Method:
     rank: channels between the two.
   """
   return Method(
-    'separable', (rank,), (), _separable, _separable_plan, _separable_shape
+    'separable',
+    (rank,),
+    (),
+    _separable,
+    plans.separable_plan,
+    plans.separable_shape,
   )
 
 
@@ -57,7 +61,63 @@ def tucker2(rank_in: int, rank_out: int, *, sweeps: int = 50) -> Method:
   """
   ranks = rank_in, rank_out
   return Method(
-    'tucker2', ranks, (sweeps,), _tucker2, _tucker2_plan, _tucker2_shape
+    'tucker2',
+    ranks,
+    (sweeps,),
+    _tucker2,
+    plans.tucker2_plan,
+    plans.tucker2_shape,
+  )
+
+
+def canonical(
+  rank: int, *, ridge: float = 1e-6, starts: int = 8, sweeps: int = 300
+) -> Method:
+  """CP: to some channels, depthwise along each axis, to all.
+
+  See `canonical_factors`.
+
+  Args:
+    rank: the channels between.
+    ridge: that bounds the components.
+    starts: of which the best is kept.
+    sweeps: of each.
+  """
+  options = ridge, starts, sweeps
+  return Method(
+    'canonical',
+    (rank,),
+    options,
+    _canonical,
+    plans.canonical_plan,
+    plans.canonical_shape,
+  )
+
+
+def tensor_train(
+  in_shape: Sequence[int],
+  out_shape: Sequence[int],
+  rank: int,
+  *,
+  shape: Sequence[int] | None = None,
+) -> Method:
+  """Cores along factored axes of a dense layer, see `tensor_train_factors`.
+
+  Args:
+    in_shape: factors of the inputs.
+    out_shape: as many of the outputs.
+    rank: between two cores, at most.
+    shape: of the kernel, where it is not the matrix `[in, out]`.
+  """
+  matrix = math.prod(in_shape), math.prod(out_shape)
+  options = tuple(in_shape), tuple(out_shape), tuple(shape or matrix)
+  return Method(
+    'tensor_train',
+    (rank,),
+    options,
+    _train,
+    plans.train_plan,
+    plans.train_shape,
   )
 
 
@@ -72,58 +132,9 @@ def _svd_respond(method, kernel, covariance):
   )
 
 
-def _svd_plan(method, shape):
-  (rank,), (axes,) = method.ranks, method.options
-  ins, outs = split_axes(shape, axes)
-  rows, columns = [shape[i] for i in ins], [shape[i] for i in outs]
-  require_rank(rank, (math.prod(rows), math.prod(columns)), shape)
-  ones = len(shape) - 2 if axes is None else 0
-  out = _AXES[: len(shape)]
-  left = ''.join(out[i] for i in ins) + _RANKS[0]
-  right = _ONES[:ones] + _RANKS[0] + ''.join(out[i] for i in outs)
-  return Plan(
-    (
-      Stage('first', (*rows, rank), left),
-      Stage('last', (1,) * ones + (rank, *columns), right),
-    ),
-    out,
-  )
-
-
-def _svd_shape(method, shapes):
-  (*rows, _), last = shapes
-  if method.options[0] is None:
-    return (*rows, last[-1])
-  columns = last[1:]
-  ins = [i % (len(rows) + len(columns)) for i in method.options[0]]
-  sizes = dict(zip(ins, rows, strict=True))
-  rest = iter(columns)
-  total = range(len(rows) + len(columns))
-  return tuple(sizes[i] if i in sizes else next(rest) for i in total)
-
-
 def _separable(method, kernel, key):
   del key
   return separable_factors(kernel, method.ranks[0])
-
-
-def _separable_plan(method, shape):
-  (rank,) = method.ranks
-  require_separable(shape, rank)
-  h, w, n_in, n_out = shape
-  return Plan(
-    (
-      Stage('vertical', (h, 1, n_in, rank), 'azcA'),
-      Stage('horizontal', (1, w, rank, n_out), 'ybAd'),
-    ),
-    'abcd',
-  )
-
-
-def _separable_shape(method, shapes):
-  del method
-  (h, _, n_in, _), (_, w, _, n_out) = shapes
-  return h, w, n_in, n_out
 
 
 def _tucker2(method, kernel, key):
@@ -131,23 +142,14 @@ def _tucker2(method, kernel, key):
   return tucker2_factors(kernel, method.ranks, *method.options)
 
 
-def _tucker2_plan(method, shape):
-  require_tucker2(shape, method.ranks)
-  a, b = method.ranks
-  *window, n_in, n_out = shape
-  n = len(window)
-  out = _AXES[: n + 2]
-  return Plan(
-    (
-      Stage('first', (1,) * n + (n_in, a), _ONES[:n] + out[n] + 'A'),
-      Stage('core', (*window, a, b), out[:n] + 'AB'),
-      Stage('last', (1,) * n + (b, n_out), _ONES[n : 2 * n] + 'B' + out[-1]),
-    ),
-    out,
+def _canonical(method, kernel, key):
+  ridge, starts, sweeps = method.options
+  return canonical_factors(
+    kernel, method.ranks[0], key, ridge=ridge, starts=starts, sweeps=sweeps
   )
 
 
-def _tucker2_shape(method, shapes):
-  del method
-  first, core, last = shapes
-  return (*core[:-2], first[-2], last[-1])
+def _train(method, kernel, key):
+  del key
+  ins, outs, _ = method.options
+  return tensor_train_factors(kernel, ins, outs, method.ranks[0])

@@ -11,6 +11,17 @@ CASES = {
   'svd_out': (methods.svd(3, in_axes=(-2, 0)), (2, 4, 6)),
   'separable': (methods.separable(3), (3, 2, 4, 5)),
   'tucker2': (methods.tucker2(3, 4), (3, 2, 4, 5)),
+  'canonical': (methods.canonical(6), (3, 2, 4, 5)),
+  'canonical_row': (methods.canonical(6), (1, 3, 4, 5)),
+  'canonical_point': (methods.canonical(3), (1, 1, 4, 5)),
+  'canonical_line': (methods.canonical(5), (3, 4, 5)),
+  'canonical_dense': (methods.canonical(3), (7, 5)),
+  'train': (methods.tensor_train((2, 3), (4, 2), 5), (6, 8)),
+  'train_query': (
+    methods.tensor_train((2, 3), (4, 2), 5, shape=(6, 4, 2)),
+    (6, 4, 2),
+  ),
+  'tucker2_line': (methods.tucker2(3, 3), (3, 4, 5)),
   'tucker2_dense': (methods.tucker2(3, 3), (7, 5)),
 }
 every = pytest.mark.parametrize(
@@ -83,3 +94,19 @@ def test_ranks_are_whole_and_fit():
     methods.svd(6).stages((7, 5))
   with pytest.raises(ValueError, match='height, width, in, out'):
     methods.separable(1).cost((7, 5))
+
+
+def test_depthwise_stages_have_a_group_a_channel():
+  stages = methods.canonical(6).stages((3, 5, 4, 8))
+  found = {s.name: (s.shape, s.groups) for s in stages}
+  assert found == {
+    'first': ((1, 1, 4, 6), 1),
+    'vertical': ((3, 1, 1, 6), 6),
+    'horizontal': ((1, 5, 1, 6), 6),
+    'last': ((1, 1, 6, 8), 1),
+  }
+
+
+def test_a_train_is_of_one_shape():
+  with pytest.raises(ValueError, match=r'tensor train of \(6, 8\)'):
+    methods.tensor_train((2, 3), (4, 2), 5).stages((6, 4, 2))
