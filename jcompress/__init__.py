@@ -33,7 +33,9 @@ from jcompress.channels.trace import channel_groups
 from jcompress.code.container import Artifact, load, pack, save, unpack
 from jcompress.combine import chain, identity, partition, select
 from jcompress.encoded import bits, decode
+from jcompress.factor.budget import allocate_ranks
 from jcompress.factor.canonical import canonical_factors
+from jcompress.factor.evbmf import evbmf_rank
 from jcompress.factor.low_rank import low_rank
 from jcompress.factor.methods import (
   canonical,
@@ -42,6 +44,7 @@ from jcompress.factor.methods import (
   tensor_train,
   tucker2,
 )
+from jcompress.factor.ranks import energy_rank, tucker2_ranks
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import response_factors, svd_factors
 from jcompress.factor.tensor_train import tensor_train_factors
@@ -119,6 +122,7 @@ __version__ = '0.1.0'
 __all__ = [
   'ActivationRange',
   'allocate',
+  'allocate_ranks',
   'Artifact',
   'as_optax',
   'axis_groups',
@@ -145,7 +149,9 @@ __all__ = [
   'ecsq_share',
   'effective_bits',
   'encoded',
+  'energy_rank',
   'error_corrected_pq',
+  'evbmf_rank',
   'few_multiplications',
   'filter_norms',
   'filter_sensitivity',
@@ -239,6 +245,7 @@ __all__ = [
   'truncated_svd',
   'tucker2',
   'tucker2_factors',
+  'tucker2_ranks',
   'uniform_share',
   'unit_groups',
   'unpack',

@@ -29,9 +29,9 @@ def low_rank(method: Method) -> Compressor:
   >>> import jax.numpy as jnp
   >>> from jcompress.factor.methods import svd
   >>> comp = low_rank(svd(1))
-  >>> latent, state = comp.init(jnp.outer(jnp.arange(3.0), jnp.ones(2)))
-  >>> comp.view(latent, state).round(5).tolist()
-  [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+  >>> latent, state = comp.init(jnp.outer(jnp.arange(1.0, 4), jnp.ones(2)))
+  >>> comp.view(latent, state).round().tolist()
+  [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]
 
   References:
     Sainath et al., Low-rank matrix factorization for deep neural network

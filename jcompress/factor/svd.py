@@ -49,10 +49,10 @@ def svd_factors(
   Raises:
     ValueError: the rank is out of range, the axes or the covariance do not fit.
 
-  >>> w = jnp.outer(jnp.arange(3.0), jnp.ones(2))
+  >>> w = jnp.outer(jnp.arange(1.0, 4), jnp.ones(2))
   >>> left, right = svd_factors(w, 1)
-  >>> (left @ right).round(5).tolist()
-  [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+  >>> (left @ right).round().tolist()
+  [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]
 
   References:
     Denton et al., Exploiting Linear Structure Within Convolutional Networks for
@@ -107,7 +107,7 @@ def response_factors(
     ValueError: as of `svd_factors`; rows that do not fit; fewer than `rank`.
 
   References:
-    Zhang et al., 2015, arXiv 1505.06798, sections 3.1 and 3.3.
+    Zhang et al., 2015, arXiv 1505.06798.
     Izenman, Reduced-rank regression for the multivariate linear model, 1975.
   """
   matrix, unfold = fold(w, in_axes)
