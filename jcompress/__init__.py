@@ -44,6 +44,7 @@ from jcompress.factor.methods import (
   tensor_train,
   tucker2,
 )
+from jcompress.factor.nuclear_norm import nuclear_norm
 from jcompress.factor.ranks import energy_rank, tucker2_ranks
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import response_factors, svd_factors
@@ -196,6 +197,7 @@ __all__ = [
   'movement_prune',
   'nm_mask',
   'nm_prune',
+  'nuclear_norm',
   'obd_increase',
   'obd_prune',
   'obd_saliency',

@@ -185,6 +185,12 @@ def replicated(x: jax.Array) -> jax.Array:
   return jax.sharding.reshard(x, NamedSharding(mesh, PartitionSpec()))
 
 
+def placed_as(x: jax.Array, like: jax.Array) -> jax.Array:
+  """The same array, laid out over a mesh as another of its shape."""
+  sharding = jax.typeof(like).sharding
+  return x if sharding.mesh.empty else jax.sharding.reshard(x, sharding)
+
+
 def _is_cut(x):
   """Whether JAX would change the integers of a NumPy array."""
   if not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind not in 'iu':

@@ -15,6 +15,7 @@ HASHES = 'which weights share a value is up to a hash'
 GATES = 'gates without noise are shipped, the model saw drawn ones'
 ONE_CODEBOOK = 'a value of its own would change those of the other arrays'
 VECTORS = 'a codeword moves as a whole, with the zeros in it'
+SUBSPACES = 'a smaller singular value moves every weight'
 FACTORS = 'a sum of products of factors is zero nowhere in particular'
 
 
@@ -218,6 +219,15 @@ def table(like):
       FACTORS,
       structural=True,
     ),
+    'nuclear_norm': lambda: Entry(
+      jc.nuclear_norm(0.1, learning_rate=0.05), SUBSPACES
+    ),
+    'nuclear_norm_every': lambda: Entry(
+      jc.nuclear_norm(
+        0.1, learning_rate=optax.linear_schedule(0.1, 0.0, 10), every=2
+      ),
+      SUBSPACES,
+    ),
     'biased_decay': lambda: Entry(jc.biased_decay(0.01)),
     'biased_decay_exponential': lambda: Entry(
       jc.biased_decay(0.01, bias='exponential', shape=2.0)
@@ -312,6 +322,7 @@ def entry(name, like):
 NAMES = list(table({}))
 # Further settings of compressors of the table: their laws are slow tests.
 VARIANTS = (
+  'nuclear_norm_every',
   'low_rank_canonical',
   'low_rank_tucker2',
   'magnitude_global',

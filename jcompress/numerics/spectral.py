@@ -86,5 +86,5 @@ def nuclear(
   if not w.size:
     return w
   u, s, v = jnp.linalg.svd(wide(w), full_matrices=False)
-  shrunk = jnp.maximum(s - threshold, 0).astype(s.dtype)
+  shrunk = jnp.maximum(s - jnp.asarray(threshold, s.dtype), 0)
   return exact.matmul(u * shrunk[None], v).astype(w.dtype)
