@@ -33,6 +33,7 @@ from jcompress.channels.trace import channel_groups
 from jcompress.code.container import Artifact, load, pack, save, unpack
 from jcompress.combine import chain, identity, partition, select
 from jcompress.encoded import bits, decode
+from jcompress.factor.adapt import low_rank_adapt
 from jcompress.factor.budget import allocate_ranks
 from jcompress.factor.canonical import canonical_factors
 from jcompress.factor.evbmf import evbmf_rank
@@ -45,6 +46,7 @@ from jcompress.factor.methods import (
   tucker2,
 )
 from jcompress.factor.nuclear_norm import nuclear_norm
+from jcompress.factor.predicted import predicted
 from jcompress.factor.ranks import energy_rank, tucker2_ranks
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import response_factors, svd_factors
@@ -191,6 +193,7 @@ __all__ = [
   'loss_aware_ternarize',
   'losses',
   'low_rank',
+  'low_rank_adapt',
   'magnitude_prune',
   'mask_channels',
   'movement_labels',
@@ -206,6 +209,7 @@ __all__ = [
   'ops',
   'pack',
   'partition',
+  'predicted',
   'product_quantize',
   'quantized_backprop',
   'recalibrate',

@@ -219,6 +219,12 @@ def table(like):
       FACTORS,
       structural=True,
     ),
+    'low_rank_adapt': lambda: Entry(
+      jc.low_rank_adapt(2, 4.0), FACTORS, structural=True
+    ),
+    'predicted': lambda: Entry(
+      jc.predicted(0.5), 'weights follow from their neighbors', structural=True
+    ),
     'nuclear_norm': lambda: Entry(
       jc.nuclear_norm(0.1, learning_rate=0.05), SUBSPACES
     ),

@@ -70,7 +70,7 @@ def multiply(
   steps = _steps(terms, out)
   rows = lambda letters: math.prod(max(1, sizes[a]) for a in letters)
   largest = max(rows(kept) for _, _, kept in steps)
-  if largest > _MOST * (count + sum(f.size for f in factors)):
+  if largest > _MOST * (rows(out) + sum(map(rows, terms))):
     raise ValueError(
       f'{equation!r} has a product of {largest} entries on the way to {count}: '
       'order the factors so that the small ones meet first.'
