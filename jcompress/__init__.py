@@ -47,7 +47,7 @@ from jcompress.factor.methods import (
 )
 from jcompress.factor.nuclear_norm import nuclear_norm
 from jcompress.factor.predicted import predicted
-from jcompress.factor.ranks import energy_rank, tucker2_ranks
+from jcompress.factor.ranks import energy_rank, spectrum, tucker2_ranks
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import response_factors, svd_factors
 from jcompress.factor.tensor_train import tensor_train_factors
@@ -238,6 +238,7 @@ __all__ = [
   'soft_share',
   'soft_share_labels',
   'sparse_evolution',
+  'spectrum',
   'svd',
   'svd_factors',
   'tensor_train',

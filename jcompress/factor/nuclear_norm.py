@@ -12,6 +12,7 @@ from jcompress import tree
 from jcompress.base import Compressor, checked, no_penalty
 from jcompress.binarize.latent import require_choice
 from jcompress.encoded import Dense
+from jcompress.factor.separable import as_kernel, as_matrix
 from jcompress.numerics.spectral import nuclear
 from jcompress.numerics.wide import wide
 
@@ -107,10 +108,7 @@ def _shrunk(
 ) -> Float[Array, '...']:
   whole = wide(tree.replicated(w))
   if scheme == 'separable' and w.ndim == 4:
-    whole = whole.transpose(0, 2, 1, 3)
-    form = whole.shape
-    matrix = whole.reshape(form[0] * form[1], form[2] * form[3])
-    new = nuclear(matrix, threshold).reshape(form).transpose(0, 2, 1, 3)
+    new = as_kernel(nuclear(as_matrix(whole), threshold), w.shape)
   else:
     matrix = whole.reshape(math.prod(w.shape[:-1]), w.shape[-1])
     new = nuclear(matrix, threshold).reshape(w.shape)

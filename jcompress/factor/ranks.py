@@ -1,13 +1,60 @@
-"""The rank of one kernel, by the energy that it keeps or by EVBMF."""
+"""Spectra of kernels, and their ranks by the energy that they keep or EVBMF."""
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from jcompress import tree
+from jcompress.binarize.latent import require_choice
 from jcompress.factor.evbmf import evbmf_rank
+from jcompress.factor.separable import as_matrix, require_separable
+from jcompress.factor.svd import fold, require_covariance
 from jcompress.factor.tucker2 import require_tucker2
+
+
+def spectrum(
+  w: Float[Array | np.ndarray, '...'],
+  *,
+  covariance: Float[Array | np.ndarray, 'm m'] | None = None,
+  in_axes: Sequence[int] | None = None,
+  scheme: str = 'svd',
+) -> Float[np.ndarray, ' n']:
+  """The singular values that a factorization in two cuts off, largest first.
+
+  Of the kernel, whose squares beyond a rank are the squared error of
+  `svd_factors` or `separable_factors`; with a covariance `X^T X`, of the
+  responses `X W`. In float64 on the host.
+
+  Args:
+    w: kernel, as of `svd_factors`.
+    covariance: as of `svd_factors`.
+    in_axes: as of `svd_factors`.
+    scheme: `'svd'`, or `'separable'` for a kernel `[height, width, in, out]`.
+
+  Raises:
+    ValueError: another scheme, one that has no covariance or axes, or what does
+      not fit.
+
+  >>> spectrum(np.diag([3.0, 4.0])).tolist()
+  [4.0, 3.0]
+  """
+  require_choice('scheme', scheme, ('svd', 'separable'))
+  if scheme == 'separable':
+    if covariance is not None or in_axes is not None:
+      raise ValueError("Only the scheme 'svd' has a covariance or in_axes.")
+    require_separable(w.shape, 1)
+    folded = as_matrix(jnp.asarray(w))
+  else:
+    folded, _ = fold(jnp.asarray(w), in_axes)
+  matrix = tree.to_host(folded).astype(np.float64)
+  if covariance is None:
+    return np.linalg.svd(matrix, compute_uv=False)
+  moments = tree.to_host(covariance).astype(np.float64)
+  require_covariance(moments.shape, len(matrix))
+  squares = np.linalg.eigvalsh(matrix.T @ moments @ matrix)[::-1]
+  return np.sqrt(np.maximum(squares, 0))[: min(matrix.shape)]
 
 
 def energy_rank(

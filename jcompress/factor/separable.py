@@ -38,12 +38,25 @@ def separable_factors(
   """
   require_separable(kernel.shape, rank)
   h, w, n_in, n_out = kernel.shape
-  matrix = tree.replicated(kernel).transpose(0, 2, 1, 3)
-  matrix = matrix.reshape(h * n_in, w * n_out)
+  matrix = as_matrix(tree.replicated(kernel))
   left, right = balanced_factors(matrix, rank)
   vertical = left.reshape(h, 1, n_in, rank)
   horizontal = jnp.moveaxis(right.reshape(rank, 1, w, n_out), 0, 2)
   return vertical.astype(kernel.dtype), horizontal.astype(kernel.dtype)
+
+
+def as_matrix(kernel: Float[Array, 'h w i o']) -> Float[Array, 'hi wo']:
+  """Rows for vertical position and input, columns for horizontal and output."""
+  h, w, n_in, n_out = kernel.shape
+  return kernel.transpose(0, 2, 1, 3).reshape(h * n_in, w * n_out)
+
+
+def as_kernel(
+  matrix: Float[Array, 'hi wo'], shape: tuple[int, ...]
+) -> Float[Array, 'h w i o']:
+  """Inverts `as_matrix` for a kernel of some shape."""
+  h, w, n_in, n_out = shape
+  return matrix.reshape(h, n_in, w, n_out).transpose(0, 2, 1, 3)
 
 
 def require_separable(shape: tuple[int, ...], rank: int) -> None:

@@ -188,14 +188,19 @@ def require_rank(
     )
 
 
+def require_covariance(shape: tuple[int, ...], n_in: int) -> None:
+  """Raises a `ValueError` unless these are second moments of so many inputs."""
+  if shape != (n_in, n_in):
+    raise ValueError(
+      f'The covariance is {shape}; a layer that sums over {n_in} inputs needs '
+      f'{(n_in, n_in)}.'
+    )
+
+
 def _responding_factors(matrix, covariance, rank):
   n_in, n_out = matrix.shape
   covariance = jnp.asarray(covariance)
-  if covariance.shape != (n_in, n_in):
-    raise ValueError(
-      f'The covariance is {covariance.shape}; a layer that sums over {n_in} '
-      f'inputs needs {(n_in, n_in)}.'
-    )
+  require_covariance(covariance.shape, n_in)
   matrix, exponent = to_unit(matrix)
   moments, _ = to_unit(tree.replicated(covariance))
   if n_out <= n_in:

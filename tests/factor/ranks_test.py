@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 from jcompress.factor.methods import tucker2
-from jcompress.factor.ranks import energy_rank, tucker2_ranks
+from jcompress.factor.ranks import energy_rank, spectrum, tucker2_ranks
+from jcompress.factor.separable import separable_factors
+from jcompress.factor.svd import svd_factors
 
 R = np.random.RandomState
 
@@ -70,3 +72,33 @@ def test_other_rules_are_refused():
     tucker2_ranks(planted(), 'energy')
   with pytest.raises(ValueError, match='two axes'):
     tucker2_ranks(np.ones(3), 0.5)
+
+
+def test_spectra_are_what_factors_cut_off():
+  square = lambda x: np.square(np.float64(x)).sum()
+  k = R(0).randn(3, 2, 4, 5)
+  left, right = svd_factors(jnp.float32(k), 2)
+  missed = k - np.einsum('hwir,xyro->hwio', left, right)
+  np.testing.assert_allclose(square(spectrum(k)[2:]), square(missed), rtol=1e-5)
+  vertical, horizontal = separable_factors(jnp.float32(k), 2)
+  missed = k - np.einsum('hxir,ywro->hwio', vertical, horizontal)
+  np.testing.assert_allclose(
+    square(spectrum(k, scheme='separable')[2:]), square(missed), rtol=1e-5
+  )
+  query, x = R(1).randn(6, 2, 4), R(2).randn(20, 6)
+  left, right = svd_factors(
+    jnp.float32(query), 2, covariance=jnp.float32(x.T @ x), in_axes=(0,)
+  )
+  missed = x @ (query - np.einsum('ar,rbc->abc', left, right)).reshape(6, 8)
+  s = spectrum(query, covariance=x.T @ x, in_axes=(0,))
+  assert s.shape == (6,) and (np.diff(s) <= 0).all()
+  np.testing.assert_allclose(square(s[2:]), square(missed), rtol=1e-4)
+
+
+def test_spectra_of_what_does_not_fit_are_refused():
+  with pytest.raises(ValueError, match='scheme is'):
+    spectrum(np.eye(2), scheme='tucker2')
+  with pytest.raises(ValueError, match="Only the scheme 'svd'"):
+    spectrum(np.ones((1, 1, 2, 2)), scheme='separable', in_axes=(0,))
+  with pytest.raises(ValueError, match='needs .2, 2.'):
+    spectrum(np.eye(2), covariance=np.eye(3))
