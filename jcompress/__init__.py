@@ -51,6 +51,7 @@ from jcompress.factor.ranks import energy_rank, spectrum, tucker2_ranks
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import response_factors, svd_factors
 from jcompress.factor.tensor_train import tensor_train_factors
+from jcompress.factor.trained_rank import trained_rank
 from jcompress.factor.tucker2 import tucker2_factors
 from jcompress.mask import with_mask
 from jcompress.prune import densities
@@ -246,6 +247,7 @@ __all__ = [
   'ternary_weight',
   'ticket_mask',
   'train_step',
+  'trained_rank',
   'trained_ternary',
   'TrainState',
   'tree',

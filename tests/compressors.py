@@ -234,6 +234,11 @@ def table(like):
       ),
       SUBSPACES,
     ),
+    'trained_rank': lambda: Entry(
+      jc.trained_rank(0.9, every=2),
+      SUBSPACES,
+      hardens='the rank is cut, the model saw what grew since the last cut',
+    ),
     'biased_decay': lambda: Entry(jc.biased_decay(0.01)),
     'biased_decay_exponential': lambda: Entry(
       jc.biased_decay(0.01, bias='exponential', shape=2.0)

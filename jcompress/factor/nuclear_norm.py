@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
-from jcompress import tree
 from jcompress.base import Compressor, checked, no_penalty
-from jcompress.binarize.latent import require_choice
 from jcompress.encoded import Dense
-from jcompress.factor.separable import as_kernel, as_matrix
+from jcompress.factor.scheme import (
+  on_matrices,
+  require_kernels,
+  require_scheme,
+)
 from jcompress.numerics.spectral import nuclear
-from jcompress.numerics.wide import wide
 
 
 class NuclearState(NamedTuple):
@@ -66,17 +66,10 @@ def nuclear_norm(
       raise ValueError(f'{name} is {value}; it must be finite and >= 0.')
   if every < 1:
     raise ValueError(f'every is {every}; it must be >= 1.')
-  require_choice('scheme', scheme, ('svd', 'separable'))
+  require_scheme(scheme)
 
   def init(params):
-    for path, w in zip(
-      tree.paths(params), jax.tree.leaves(params), strict=True
-    ):
-      if w.ndim < 2:
-        raise ValueError(
-          f'{path or "The array"} of shape {w.shape} is no kernel: it needs '
-          'two axes or more. Select the kernels only.'
-        )
+    require_kernels(params)
     return params, NuclearState(jnp.zeros([], jnp.int32))
 
   def view(w, state):
@@ -94,22 +87,10 @@ def nuclear_norm(
     is_schedule = callable(learning_rate)
     rate = learning_rate(state.calls) if is_schedule else learning_rate
     threshold = jnp.asarray(rate * every * strength, jnp.float32)
-    shrink = lambda: jax.tree.map(lambda x: _shrunk(x, threshold, scheme), w)
+    shrink = lambda: on_matrices(lambda m: nuclear(m, threshold), w, scheme)
     if every == 1:
       return shrink(), NuclearState(calls)
     w = jax.lax.cond(calls % every == 0, shrink, lambda: w)
     return w, NuclearState(calls)
 
   return checked(Compressor(init, view, encode, no_penalty, update))
-
-
-def _shrunk(
-  w: Float[Array, '...'], threshold: Float[Array, ''], scheme: str
-) -> Float[Array, '...']:
-  whole = wide(tree.replicated(w))
-  if scheme == 'separable' and w.ndim == 4:
-    new = as_kernel(nuclear(as_matrix(whole), threshold), w.shape)
-  else:
-    matrix = whole.reshape(math.prod(w.shape[:-1]), w.shape[-1])
-    new = nuclear(matrix, threshold).reshape(w.shape)
-  return tree.placed_as(new.astype(w.dtype), w)

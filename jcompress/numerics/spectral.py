@@ -63,6 +63,27 @@ def leading_of_gram(
   return jnp.linalg.eigh(gram)[1][:, ::-1][:, :rank]
 
 
+def energetic(w: Float[Array, 'm n'], energy: float) -> Float[Array, 'm n']:
+  """Cuts off the singular values beyond a fraction of the sum of their squares.
+
+  Args:
+    w: a matrix.
+    energy: `0 .. 1`; the smallest rank that keeps it stays, at least one.
+
+  >>> energetic(jnp.diag(jnp.array([3.0, 1.0])), 0.9).round(6).tolist()
+  [[3.0, 0.0], [0.0, 0.0]]
+  """
+  if not w.size:
+    return w
+  u, s, v = jnp.linalg.svd(wide(w), full_matrices=False)
+  squares = jnp.square(s / jnp.where(s[0] > 0, s[0], 1))
+  before = jnp.cumsum(squares) - squares
+  # What rounding adds is not to cost a rank.
+  kept = before < energy * jnp.sum(squares) * (1 - 1e-6)
+  product = exact.matmul(u * jnp.where(kept, s, 0)[None], v)
+  return product.astype(w.dtype)
+
+
 def nuclear(
   w: Float[Array, 'm n'], threshold: Float[Array, ''] | float
 ) -> Float[Array, 'm n']:

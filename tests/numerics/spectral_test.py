@@ -74,3 +74,15 @@ def test_factors_share_the_singular_values_and_any_magnitude():
 def test_of_zeros_one_factor_is_not_zero():
   left, right = spectral.balanced_factors(jnp.zeros((4, 3)), 2)
   assert left.any() and not right.any()
+
+
+def test_the_rank_that_keeps_an_energy_stays():
+  cut = jax.jit(spectral.energetic, static_argnums=1)
+  w = jnp.float32(np.random.RandomState(0).randn(6, 4))
+  for energy, rank in ((0.5, 1), (0.9, 2), (0.95, 3), (0.99, 4), (1.0, 4)):
+    for power in (-100, 0, 100):
+      got = jnp.ldexp(cut(jnp.ldexp(w, power), energy), -power)
+      values = np.linalg.svd(got, compute_uv=False)
+      assert (values > 1e-4).sum() == rank
+  assert spectral.energetic(jnp.zeros((0, 4)), 0.5).shape == (0, 4)
+  assert not cut(jnp.zeros((6, 4)), 0.5).any()
