@@ -48,6 +48,7 @@ from jcompress.factor.methods import (
 from jcompress.factor.nuclear_norm import nuclear_norm
 from jcompress.factor.predicted import predicted
 from jcompress.factor.ranks import energy_rank, spectrum, tucker2_ranks
+from jcompress.factor.rectified import rectified_factors
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import response_factors, svd_factors
 from jcompress.factor.tensor_train import tensor_train_factors
@@ -214,6 +215,7 @@ __all__ = [
   'product_quantize',
   'quantized_backprop',
   'recalibrate',
+  'rectified_factors',
   'remove_channels',
   'remove_units',
   'report',

@@ -38,7 +38,8 @@ def svd_factors(
     rank: `1 .. min(in, out)`, `in` with the window; it pays below `in out / (in
       + out)`.
     covariance: `X^T X` of the layer's inputs, times any number, `in` in the
-      order of the axes, as `curvature.input_hessian(...)[path][0]` has it.
+      order of the axes, as `curvature.input_hessian(...)[path][0]` has it; or
+      a diagonal of weights of the inputs, such as their mean sizes, squared.
     in_axes: the axes that the layer sums over, `Layer.in_axes`.
 
   Returns:

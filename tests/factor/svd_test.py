@@ -52,6 +52,16 @@ def test_a_diagonal_weighs_the_inputs():
   np.testing.assert_allclose(square(X @ (W - found)), 209.178471, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+  ('alpha', 'error'), [(0.5, 601.718991), (1.0, 204.136674)]
+)
+def test_a_diagonal_of_sizes_weighs_the_inputs_too(alpha, error):
+  sizes = np.abs(X).mean(0) ** alpha
+  weights = low(np.diag(sizes**2))
+  found = product(*svd_factors(low(W), 2, covariance=weights))
+  np.testing.assert_allclose(square(X @ (W - found)), error, rtol=1e-4)
+
+
 def test_dead_inputs_need_no_inverse():
   x = X.copy()
   x[:, 3] = 0
