@@ -59,8 +59,7 @@ def rectified_factors(
     raise ValueError(f'The pulls of {tuple(schedule)} must be > 0.')
   matrix, unfold = fold(w, in_axes)
   matrix = wide(matrix)
-  start: tuple[Any, ...]
-  start = response_factors(matrix, bias, x, rank, y=y, ridge=ridge)
+  start: Any = response_factors(matrix, bias, x, rank, y=y, ridge=ridge)
   found = _alternate(matrix, bias, x, y, rank, tuple(schedule), ridge)
   targets = _responses(x, matrix, bias) if y is None else wide(y)
   errors = [_error(targets, x, f) for f in (start, found)]
