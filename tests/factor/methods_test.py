@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -110,3 +111,36 @@ def test_depthwise_stages_have_a_group_a_channel():
 def test_a_train_is_of_one_shape():
   with pytest.raises(ValueError, match=r'tensor train of \(6, 8\)'):
     methods.tensor_train((2, 3), (4, 2), 5).stages((6, 4, 2))
+
+
+def conv(x, k, groups=1):
+  return jax.lax.conv_general_dilated(
+    x,
+    jnp.float32(k),
+    (1, 1),
+    'VALID',
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=groups,
+  )
+
+
+@pytest.mark.parametrize('name', ['svd', 'separable', 'tucker2', 'canonical'])
+def test_the_stages_are_the_kernels_of_layers(name):
+  method, shape = CASES[name]
+  factors = method.factors(kernel(shape))
+  x = jnp.float32(np.random.RandomState(1).randn(2, 6, 7, shape[2]))
+  small = x
+  for factor, stage in zip(factors, method.stages(shape), strict=True):
+    small = conv(small, factor, stage.groups)
+  full = conv(x, method.product(factors))
+  np.testing.assert_allclose(small, full, atol=1e-4)
+
+
+def test_methods_are_static_arguments():
+  product = jax.jit(lambda f, method: method.product(f), static_argnums=1)
+  w = kernel((7, 5))
+  for method in (methods.svd(2), methods.svd(2), methods.tucker2(2, 2)):
+    factors = method.factors(w)
+    np.testing.assert_allclose(
+      product(factors, method), method.product(factors), atol=1e-5
+    )

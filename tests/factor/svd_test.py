@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from jcompress import curvature, layers
 from jcompress.factor.svd import response_factors, svd_factors
 
 R = np.random.RandomState
@@ -196,3 +197,34 @@ def test_what_does_not_fit_is_refused():
     response_factors(low(W), None, low(X[:1]), 2)
   with pytest.raises(ValueError, match=r'y is \(50, 6\)'):
     response_factors(low(W), None, low(X), 1, y=low(X))
+
+
+def test_moments_of_a_traced_model_fit_its_layers():
+  keys = jax.random.split(jax.random.key(0), 4)
+  params = {
+    'conv': jax.random.normal(keys[0], (3, 2, 4, 5)),
+    'query': jax.random.normal(keys[1], (5, 2, 3)),
+  }
+
+  def apply_fn(params, x):
+    x = jax.lax.conv_general_dilated(
+      x,
+      params['conv'],
+      (2, 1),
+      'SAME',
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+    return jnp.einsum('nhwc,cab->nhwab', x, params['query'])
+
+  x = jax.random.normal(keys[2], (8, 6, 5, 4)) * jnp.array([3, 1, 0.3, 0.1])
+  moments = curvature.input_hessian(apply_fn, params, [x], pattern='.*')
+  found = {l.path: l for l in layers.layers(apply_fn, params, x)}
+  for path, w in params.items():
+    layer, c = found[path], moments[path][0]
+    matrix = np.asarray(layer.matrix(w)[0], np.float64)
+    responding = np.linalg.eigvalsh(matrix.T @ np.float64(c) @ matrix)[::-1]
+    left, right = svd_factors(w, 2, covariance=c, in_axes=layer.in_axes)
+    product = layer.matrix(jnp.tensordot(left, right, 1))[0]
+    missed = np.asarray(matrix - product, np.float64)
+    error = np.vdot(missed, np.float64(c) @ missed)
+    np.testing.assert_allclose(error, responding[2:].sum(), rtol=1e-4)
