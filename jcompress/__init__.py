@@ -34,6 +34,27 @@ from jcompress.channels.trace import channel_groups
 from jcompress.code.container import Artifact, load, pack, save, unpack
 from jcompress.combine import identity, partition, select
 from jcompress.encoded import bits, decode
+from jcompress.factor.adapt import low_rank_adapt
+from jcompress.factor.budget import allocate_ranks
+from jcompress.factor.canonical import canonical_factors
+from jcompress.factor.evbmf import evbmf_rank
+from jcompress.factor.low_rank import low_rank
+from jcompress.factor.methods import (
+  canonical,
+  separable,
+  svd,
+  tensor_train,
+  tucker2,
+)
+from jcompress.factor.nuclear_norm import nuclear_norm
+from jcompress.factor.predicted import predicted
+from jcompress.factor.ranks import energy_rank, spectrum, tucker2_ranks
+from jcompress.factor.rectified import rectified_factors
+from jcompress.factor.separable import separable_factors
+from jcompress.factor.svd import response_factors, svd_factors
+from jcompress.factor.tensor_train import tensor_train_factors
+from jcompress.factor.trained_rank import trained_rank
+from jcompress.factor.tucker2 import tucker2_factors
 from jcompress.leafwise import leafwise
 from jcompress.mask import with_mask
 from jcompress.planning.compress import compress
@@ -117,6 +138,7 @@ __version__ = '0.1.0'
 __all__ = [
   'ActivationRange',
   'allocate',
+  'allocate_ranks',
   'Artifact',
   'as_optax',
   'axis_groups',
@@ -126,6 +148,8 @@ __all__ = [
   'bits',
   'calibrate_activations',
   'calibrate_layers',
+  'canonical',
+  'canonical_factors',
   'chain',
   'channel_groups',
   'channel_widths',
@@ -142,7 +166,9 @@ __all__ = [
   'ecsq_share',
   'effective_bits',
   'encoded',
+  'energy_rank',
   'error_corrected_pq',
+  'evbmf_rank',
   'few_multiplications',
   'filter_norms',
   'filter_sensitivity',
@@ -183,12 +209,15 @@ __all__ = [
   'loss_aware_levels',
   'loss_aware_ternarize',
   'losses',
+  'low_rank',
+  'low_rank_adapt',
   'magnitude_prune',
   'mask_channels',
   'movement_labels',
   'movement_prune',
   'nm_mask',
   'nm_prune',
+  'nuclear_norm',
   'obd_increase',
   'obd_prune',
   'obd_saliency',
@@ -199,13 +228,16 @@ __all__ = [
   'partition',
   'Plan',
   'plan',
+  'predicted',
   'product_quantize',
   'quantized_backprop',
   'recalibrate',
+  'rectified_factors',
   'remove_channels',
   'remove_units',
   'report',
   'residual_quantize',
+  'response_factors',
   'rigl',
   'save',
   'scale_by_glorot',
@@ -214,6 +246,8 @@ __all__ = [
   'select',
   'select_units',
   'sensitivity',
+  'separable',
+  'separable_factors',
   'shift_adamax',
   'shift_batch_norm',
   'shrink',
@@ -224,16 +258,25 @@ __all__ = [
   'soft_share',
   'soft_share_labels',
   'sparse_evolution',
+  'spectrum',
   'stacked',
   'stacked_axes',
   'step_codebook',
+  'svd',
+  'svd_factors',
+  'tensor_train',
+  'tensor_train_factors',
   'ternary_weight',
   'ticket_mask',
   'train_step',
+  'trained_rank',
   'trained_ternary',
   'TrainState',
   'tree',
   'truncated_svd',
+  'tucker2',
+  'tucker2_factors',
+  'tucker2_ranks',
   'uniform_share',
   'unit_groups',
   'unpack',

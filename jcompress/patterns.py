@@ -1,4 +1,4 @@
-"""Patterns of leaf paths: regular expressions that match a whole path."""
+"""Leaf paths: patterns that match a whole one, and how a long one is shown."""
 
 import re
 
@@ -30,3 +30,25 @@ def matches(pattern: str, path: str) -> bool:
   """
   require_pattern(pattern)
   return re.fullmatch(pattern, path) is not None
+
+
+def shortened(path: str, width: int) -> str:
+  """A path in at most so many characters.
+
+  Of all parts but the last, those in the middle first, it keeps the first
+  letter and the digits; what is still too long loses its middle.
+
+  >>> shortened('encoder/layer_11/attention/query/kernel', 30)
+  'encoder/l11/a/query/kernel'
+  >>> shortened('encoder/layer_11/attention/query/kernel', 16)
+  'e/l11/a/q/kernel'
+  """
+  parts = path.split('/')
+  for i in [*range(1, len(parts) - 1), 0][: len(parts) - 1]:
+    if len('/'.join(parts)) > width:
+      parts[i] = re.sub(r'(?<!^)\D', '', parts[i])
+  path = '/'.join(parts)
+  if len(path) <= width:
+    return path
+  tail = width // 2
+  return f'{path[: width - 1 - tail]}…{path[len(path) - tail :]}'

@@ -4,7 +4,6 @@ import dataclasses
 import io
 import os
 import pathlib
-import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from jcompress import encoded, tree
 from jcompress.code import container
+from jcompress.patterns import shortened
 
 COLUMNS = (
   'layer',
@@ -212,28 +212,6 @@ def _cells(r):
     f'{r.file_bytes:,}',
     f'{r.ratio:.1f}x',
   ]
-
-
-def shortened(path: str, width: int) -> str:
-  """A path in at most so many characters.
-
-  Of all parts but the last, those in the middle first, it keeps the first
-  letter and the digits; what is still too long loses its middle.
-
-  >>> shortened('encoder/layer_11/attention/query/kernel', 30)
-  'encoder/l11/a/query/kernel'
-  >>> shortened('encoder/layer_11/attention/query/kernel', 16)
-  'e/l11/a/q/kernel'
-  """
-  parts = path.split('/')
-  for i in [*range(1, len(parts) - 1), 0][: len(parts) - 1]:
-    if len('/'.join(parts)) > width:
-      parts[i] = re.sub(r'(?<!^)\D', '', parts[i])
-  path = '/'.join(parts)
-  if len(path) <= width:
-    return path
-  tail = width // 2
-  return f'{path[: width - 1 - tail]}…{path[len(path) - tail :]}'
 
 
 def _heading(title):

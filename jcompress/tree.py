@@ -213,3 +213,9 @@ def replicated(x: jax.Array, axes: Sequence[int] | None = None) -> jax.Array:
   spec = (None if i in whole else s for i, s in enumerate(sharding.spec))
   place = NamedSharding(sharding.mesh, PartitionSpec(*spec))
   return jax.sharding.reshard(x, place)
+
+
+def placed_as(x: jax.Array, like: jax.Array) -> jax.Array:
+  """The same array, laid out over a mesh as another of its shape."""
+  sharding = jax.typeof(like).sharding
+  return x if sharding.mesh.empty else jax.sharding.reshard(x, sharding)

@@ -15,6 +15,8 @@ HASHES = 'which weights share a value is up to a hash'
 GATES = 'gates without noise are shipped, the model saw drawn ones'
 ONE_CODEBOOK = 'a value of its own would change those of the other arrays'
 VECTORS = 'a codeword moves as a whole, with the zeros in it'
+SUBSPACES = 'a smaller singular value moves every weight'
+FACTORS = 'a sum of products of factors is zero nowhere in particular'
 
 
 class Entry(NamedTuple):
@@ -229,9 +231,36 @@ def table(like):
       jc.sign_quantize('mean'), SIGNS, structural=True
     ),
     'truncated_svd': lambda: Entry(
-      jc.truncated_svd(1),
-      'a sum of products of factors is zero nowhere in particular',
+      jc.truncated_svd(1), FACTORS, structural=True
+    ),
+    'low_rank': lambda: Entry(jc.low_rank(jc.svd(1)), FACTORS, structural=True),
+    'low_rank_tucker2': lambda: Entry(
+      jc.low_rank(jc.tucker2(1, 1)), FACTORS, structural=True
+    ),
+    'low_rank_canonical': lambda: Entry(
+      jc.low_rank(jc.canonical(1, starts=2, sweeps=30)),
+      FACTORS,
       structural=True,
+    ),
+    'low_rank_adapt': lambda: Entry(
+      jc.low_rank_adapt(2, 4.0), FACTORS, structural=True
+    ),
+    'predicted': lambda: Entry(
+      jc.predicted(0.5), 'weights follow from their neighbors', structural=True
+    ),
+    'nuclear_norm': lambda: Entry(
+      jc.nuclear_norm(0.1, learning_rate=0.05), SUBSPACES
+    ),
+    'nuclear_norm_every': lambda: Entry(
+      jc.nuclear_norm(
+        0.1, learning_rate=optax.linear_schedule(0.1, 0.0, 10), every=2
+      ),
+      SUBSPACES,
+    ),
+    'trained_rank': lambda: Entry(
+      jc.trained_rank(0.9, every=2),
+      SUBSPACES,
+      hardens='the rank is cut, the model saw what grew since the last cut',
     ),
     'biased_decay': lambda: Entry(jc.biased_decay(0.01)),
     'biased_decay_exponential': lambda: Entry(
@@ -327,6 +356,9 @@ def entry(name, like):
 NAMES = list(table({}))
 # Further settings of compressors of the table: their laws are slow tests.
 VARIANTS = (
+  'nuclear_norm_every',
+  'low_rank_canonical',
+  'low_rank_tucker2',
   'magnitude_global',
   'kmeans_mask',
   'binary_connect_stochastic',

@@ -22,7 +22,7 @@ FLOORS = (
   ('train', 'bridge', 'chain'),
   ('binarize',),
   ('share', 'prune', 'models'),
-  ('quantize', 'structure'),
+  ('quantize', 'structure', 'factor'),
   ('planning',),
   ('ops',),
   ('__init__',),

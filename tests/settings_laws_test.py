@@ -43,7 +43,8 @@ ABSOLUTE = {
   **dict.fromkeys(
     ('biased_decay_decoupled', 'biased_decay_exponential')
     + ('biased_decay_rumelhart', 'group_lasso_proximal', 'group_lasso_several')
-    + ('group_lasso_nested', 'gradual_groups', 'gradual_groups_global'),
+    + ('group_lasso_nested', 'gradual_groups', 'gradual_groups_global')
+    + ('nuclear_norm', 'nuclear_norm_every'),
     'shrinks by a fixed amount',
   ),
   'variational_dropout': 'noise of a fixed size',

@@ -75,14 +75,25 @@ def write(
     body += wire.prefixed(plain.dumps(static, f'{path} static fields'))
   for name in names:
     value = getattr(leaf, name)
-    part = b''
-    if value is not None:
-      where = path if cls is encoded.Dense else f'{path}.{name}'
-      value = host(value, where)
-      arrays.check(value, where, finite=cls is not encoded.Dense)
-      part = arrays.encode(value, coder)
+    where = path if cls is encoded.Dense else f'{path}.{name}'
+    if name in encoded.several_fields(cls):
+      parts = [
+        _write_array(x, cls, coder, f'{where}[{i}]')
+        for i, x in enumerate(value)
+      ]
+      part = b''.join(map(wire.prefixed, parts))
+    else:
+      part = _write_array(value, cls, coder, where)
     body += wire.prefixed(part)
   return body
+
+
+def _write_array(value, cls, coder, where):
+  if value is None:
+    return b''
+  value = host(value, where)
+  arrays.check(value, where, finite=cls is not encoded.Dense)
+  return arrays.encode(value, coder)
 
 
 def read(reader: wire.Reader, cls: Any, names: Sequence[str]) -> dict[str, Any]:
@@ -104,7 +115,13 @@ def read(reader: wire.Reader, cls: Any, names: Sequence[str]) -> dict[str, Any]:
     fields = dict(zip(static_names, values, strict=True))
   for name in names:
     part = reader.prefixed()
-    fields[name] = arrays.decode(part) if part else None
+    if name in encoded.several_fields(cls):
+      inner, found = wire.Reader(part, reader.what), []
+      while inner.left():
+        found.append(arrays.decode(inner.prefixed()))
+      fields[name] = tuple(found)
+    else:
+      fields[name] = arrays.decode(part) if part else None
   return fields
 
 
@@ -116,15 +133,19 @@ def make(cls: Any, what: str, **fields: Any) -> Any:
       of too many rows.
   """
   for x in fields.values():
-    _check_rows(x, what)
-  fields = {
-    name: arrays.to_device(x) if isinstance(x, np.ndarray) else x
-    for name, x in fields.items()
-  }
+    for y in x if isinstance(x, tuple) else [x]:
+      _check_rows(y, what)
+  fields = {name: _to_device(x) for name, x in fields.items()}
   try:
     return cls(**fields)
   except (TypeError, ValueError, AttributeError) as e:
     raise ValueError(f'Damaged {what}: {e}') from e
+
+
+def _to_device(x):
+  if isinstance(x, tuple):
+    return tuple(map(_to_device, x))
+  return arrays.to_device(x) if isinstance(x, np.ndarray) else x
 
 
 def decoded_size(leaf: encoded.Encoded, what: str) -> int:

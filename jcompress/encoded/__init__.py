@@ -8,6 +8,7 @@ whatever JAX puts in the place of arrays while it looks at a tree.
 """
 
 from jcompress.encoded.blocks import Blocks as Blocks
+from jcompress.encoded.factors import Factors as Factors
 from jcompress.encoded.hashed import Hashed as Hashed
 from jcompress.encoded.hashed_frequencies import (
   HashedFrequencies as HashedFrequencies,
@@ -16,6 +17,8 @@ from jcompress.encoded.leaf import Encoded as Encoded
 from jcompress.encoded.leaf import data_fields as data_fields
 from jcompress.encoded.leaf import is_encoded as is_encoded
 from jcompress.encoded.leaf import leaf as leaf
+from jcompress.encoded.leaf import several as several
+from jcompress.encoded.leaf import several_fields as several_fields
 from jcompress.encoded.leaf import static as static
 from jcompress.encoded.leaf import static_fields as static_fields
 from jcompress.encoded.leaf import stream_entropy as stream_entropy

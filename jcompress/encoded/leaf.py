@@ -30,12 +30,21 @@ def static(default: Any = dataclasses.MISSING) -> Any:
   return dataclasses.field(default=default, metadata={'static': True})
 
 
+def several() -> Any:
+  """A field that holds a tuple of arrays."""
+  return dataclasses.field(metadata={'several': True})
+
+
 def data_fields(cls: type[Encoded]) -> list[str]:
   return [f.name for f in _fields(cls) if not f.metadata.get('static')]
 
 
 def static_fields(cls: type[Encoded]) -> list[str]:
   return [f.name for f in _fields(cls) if f.metadata.get('static')]
+
+
+def several_fields(cls: type[Encoded]) -> list[str]:
+  return [f.name for f in _fields(cls) if f.metadata.get('several')]
 
 
 def _fields(cls):
@@ -71,7 +80,10 @@ def _in_all_bits(decode):
 
 
 def _has_wider_types_than_jax(x):
-  fields = [getattr(x, f.name) for f in _fields(type(x))]
+  cls = type(x)
+  fields = [getattr(x, f.name) for f in _fields(cls)]
+  for name in several_fields(cls):
+    fields.extend(getattr(x, name))
   return any(_is_wider(getattr(f, 'dtype', f)) for f in fields)
 
 

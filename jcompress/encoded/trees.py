@@ -60,9 +60,13 @@ def identity(x: Encoded) -> tuple[Any, ...]:
   """What two leaves have in common exactly if they hold the same arrays."""
   return (
     type(x),
-    tuple(id(getattr(x, name)) for name in data_fields(type(x))),
+    tuple(map(_identities, (getattr(x, n) for n in data_fields(type(x))))),
     tuple(repr(getattr(x, name)) for name in static_fields(type(x))),
   )
+
+
+def _identities(field):
+  return tuple(map(id, field)) if isinstance(field, tuple) else id(field)
 
 
 def encoded_leaves(tree: Any) -> list[Encoded]:

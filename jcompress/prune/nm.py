@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
+from jcompress import tree
 from jcompress.base import Compressor
 from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, encode_sparse, live_weights
@@ -119,8 +120,7 @@ def _mask(w, n, m, axis):
   )
   mask = (rank < n).reshape(*shape[:axis], groups * m, *shape[axis + 1 :])
   mask = jax.lax.slice_in_dim(mask, 0, length, axis=axis)
-  sharding = jax.typeof(w).sharding
-  return mask if sharding.mesh.empty else jax.sharding.reshard(mask, sharding)
+  return tree.placed_as(mask, w)
 
 
 def _whole_along(x, axis):

@@ -10,8 +10,9 @@ from jcompress import tree
 from jcompress.base import Compressor
 from jcompress.encoded import LowRank, Signs
 from jcompress.leafwise import leafwise
+from jcompress.numerics.spectral import balanced_factors
 from jcompress.numerics.whole import require_whole
-from jcompress.numerics.wide import mean_size, to_unit, wide
+from jcompress.numerics.wide import mean_size, wide
 
 
 class Factors(NamedTuple):
@@ -102,20 +103,8 @@ def truncated_svd(rank: int) -> Compressor:
         f'rank is {rank}; a weight of shape {w.shape}, folded to {(m, n)}, '
         f'allows 1 .. {min(m, n)}.'
       )
-    w = tree.replicated(jnp.asarray(w))
-    matrix, exponent = to_unit(w.reshape(m, n))
-    if w.size:
-      u, s, v = jnp.linalg.svd(matrix, full_matrices=False)
-      root = jnp.sqrt(s[:rank])
-      # Of zeros one factor is not zero, or neither had a gradient.
-      scale = jnp.where(s[0] > 0, root, 1)
-      left, right = u[:, :rank] * scale[None], root[:, None] * v[:rank]
-      # Half of the exponent to each factor, and what is left over to one.
-      left = jnp.ldexp(left, exponent // 2)
-      right = jnp.ldexp(right, exponent - exponent // 2)
-    else:
-      left = jnp.zeros((m, rank), jnp.float32)
-      right = jnp.zeros((rank, n), jnp.float32)
+    matrix = tree.replicated(jnp.asarray(w)).reshape(m, n)
+    left, right = balanced_factors(matrix, rank)
     left = left.reshape(*w.shape[:-1], rank)
     return Factors(left.astype(w.dtype), right.astype(w.dtype)), ()
 

@@ -18,8 +18,7 @@ from jcompress.numerics import exact
 from jcompress.traced import layers as layers_lib
 from jcompress.traced.example_gradients import square_sums
 
-Params = Any
-Batch = Any
+Params = Batch = Any
 Loss = Callable[[Params, Batch], jax.Array]
 
 _CHUNK = 32  # examples whose gradients are looked at together
