@@ -1,7 +1,7 @@
 """Second derivatives of a loss, as far as compression needs them.
 
-All stream over batches and take memory of a few copies of the params
-(`input_hessian`: of its results). Batches count by the length of first axes.
+All stream over batches in a few times the memory of the params (`input_hessian`
+of its results). Batches count by the length of first axes.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,10 +18,10 @@ from jcompress.numerics import exact
 from jcompress.traced import layers as layers_lib
 from jcompress.traced.example_gradients import square_sums
 
-Params = Batch = Any
+Params = Any
+Batch = Any
 Loss = Callable[[Params, Batch], jax.Array]
-
-_CHUNK = 32  # examples whose gradients are looked at together
+_CHUNK = 32  # examples whose gradients are taken together
 
 
 def hvp(loss_fn: Loss, params: Params, batch: Batch, vector: Params) -> Params:
