@@ -21,7 +21,7 @@ import jcompress as jc
 from jcompress.models import VGG16, ResNet, ViT
 from jcompress.models.bert import Bert
 
-sys.path[0] = str(pathlib.Path(__file__).parents[1] / 'structure')
+sys.path[0] = str(pathlib.Path(__file__).parents[1] / 'channels')
 
 import li_2017  # noqa: E402
 
