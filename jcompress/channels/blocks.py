@@ -109,9 +109,14 @@ def split(
     store.rows([(places, own), store.expand(new)], size)
     for (places, own), new, size in zip(owned, fresh, sizes, strict=True)
   ]
-  if len(rest):
+  if len(rest) and len(rest) == len(atoms) == len(flat):
+    grid = np.unravel_index(np.arange(len(flat)), sizes)
+    pairs = zip(fresh, grid, strict=True)
+    factors = [new[places] for new, places in pairs if len(new) > 1]
+    store.define(atoms, np.stack(factors, 1))
+  elif len(rest):
     cells = merge(store, axes)
-    if not store.define(flat, cells):
+    if not store.unite(flat, cells, why):
       for root, cell in zip(store.roots(flat), cells, strict=True):
         store.union(root, cell, why)
   return axes

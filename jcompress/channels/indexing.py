@@ -1,8 +1,17 @@
-"""Rules of look-ups at computed positions, and of random numbers."""
+"""Rules of look-ups and updates at computed places, and of random numbers."""
+
+import math
 
 from jcompress.channels.analysis import Analysis, Site
 from jcompress.channels.blocks import unify
-from jcompress.channels.tracked import Tracked, either
+from jcompress.channels.tracked import (
+  Number,
+  Tracked,
+  either,
+  is_finite,
+  is_zero,
+  joined_sums,
+)
 
 
 def gather(
@@ -68,6 +77,65 @@ def dynamic_update_slice(
   return [Tracked(x.labels, tuple(masked), None, sums)]
 
 
+def scatter(
+  analysis: Analysis, site: Site, arrays: list[Tracked]
+) -> list[Tracked]:
+  """Axes that each update covers whole pass; those that are indexed freeze.
+
+  So the features of nodes, to which edges are added up, stay channels.
+  """
+  x, indices, updates = arrays
+  if site.name == 'scatter' and site.params['update_jaxpr'] is not None:
+    return analysis.give_up(site, arrays)  # a function of what is there
+  numbers = site.params['dimension_numbers']
+  inserted, batching, batches, of_updates, indexed = (
+    tuple(map(int, dims))
+    for dims in (
+      numbers.inserted_window_dims,
+      numbers.operand_batching_dims,
+      numbers.scatter_indices_batching_dims,
+      numbers.update_window_dims,
+      numbers.scatter_dims_to_operand_dims,
+    )
+  )
+  window = [d for d in range(len(x.labels)) if d not in (*inserted, *batching)]
+  others = [u for u in range(len(updates.labels)) if u not in of_updates]
+  pairs = dict(zip(window, of_updates, strict=True))
+  for d, e in zip(batching, batches, strict=True):
+    unify(analysis.store, x.labels[d], indices.labels[e], site)
+    pairs[d] = others[e]
+  masked: list[Number] = []
+  for d, axis in enumerate(x.labels):
+    part = updates.labels[pairs[d]] if d in pairs else axis
+    if d in inserted or d in indexed or len(part) != len(axis):
+      why = site.why('axis with updates')
+      analysis.freeze(axis, why)
+      analysis.freeze(part, why)
+      masked.append(None)
+    else:
+      unify(analysis.store, axis, part, site)
+      old, new = x.masked_at(d), updates.masked_at(pairs[d])
+      masked.append(_updated(site.name, old, new))
+  analysis.freeze(indices.labels[-1], site.why('index vector axis'))
+  for e, u in enumerate(others):
+    if e not in batches:
+      why = site.why('axis of updates')
+      analysis.freeze(indices.labels[e], why)
+      analysis.freeze(updates.labels[u], why)
+  return [Tracked(x.labels, tuple(masked), None, joined_sums([x, updates]))]
+
+
+def _updated(name, old: Number, new: Number) -> Number:
+  """What a masked slice holds after updates of some of its entries."""
+  if not is_finite(old) or not is_finite(new):
+    return math.nan
+  if name in ('scatter-add', 'scatter-sub', 'scatter_add', 'scatter_sub'):
+    return old if is_zero(new) else None
+  if name in ('scatter-mul', 'scatter_mul'):
+    return old if is_zero(old) else None
+  return either(old, new)
+
+
 def random_bits(
   analysis: Analysis, site: Site, arrays: list[Tracked]
 ) -> list[Tracked]:
@@ -85,6 +153,13 @@ def random_keys(
   return [analysis.opaque(v.aval.shape) for v in site.eqn.outvars]
 
 
+_SCATTERS = (
+  'scatter',
+  *(
+    f'scatter{s}{f}' for s in '-_' for f in ('add', 'max', 'min', 'mul', 'sub')
+  ),
+)
+
 RULES = {
   'dynamic_slice': dynamic_slice,
   'dynamic_update_slice': dynamic_update_slice,
@@ -96,5 +171,6 @@ RULES = {
   'random_split': random_keys,
   'random_unwrap': random_keys,
   'random_wrap': random_keys,
+  **dict.fromkeys(_SCATTERS, scatter),
   'threefry2x32': random_keys,
 }

@@ -17,6 +17,7 @@ constraint comes with `why`, any object whose `str` is the reason.
 from collections.abc import Iterable
 
 import numpy as np
+from jaxtyping import Int
 
 from jcompress.channels.nodes import ALWAYS as ALWAYS
 from jcompress.channels.nodes import Atoms as Atoms
@@ -111,9 +112,15 @@ class LabelStore(Nodes):
     if plain.all():
       return True
     self._meet(first, second, why, ~plain)
-    return self.define(first[~plain], second[~plain])
+    return self._set(first[~plain], second[~plain])
 
-  def define(self, first: Labels, second: Labels) -> bool:
+  def define(
+    self, atoms: Labels, factors: Int[np.ndarray, 'n factors']
+  ) -> None:
+    """Makes free atoms products, each of a row of others, in order."""
+    self._parent[atoms] = self._new(factors)
+
+  def _set(self, first, second):
     """Makes atoms the products that they are paired with, all at once.
 
     Does nothing where that is not what the pairs are; tells whether it did.

@@ -30,7 +30,7 @@ class Nodes:
     self._count = np.zeros(0, np.int64)  # of them
     self._factors = np.zeros(0, np.int64)  # of all products
     self._used = 0  # of those
-    self._products: dict[Atoms | int, int] = {}
+    self._products: dict[bytes, int] = {}  # by their sorted factors
 
   def __len__(self) -> int:
     return self._size
@@ -160,40 +160,31 @@ class Nodes:
     counts = np.bincount(places, minlength=count)
     first = np.cumsum(counts) - counts
     found = np.full(count, ALWAYS)
-    one, two = counts == 1, counts == 2
-    found[one] = atoms[first[one]]
-    if two.any():
-      found[two] = self._pairs(atoms[first[two]], atoms[first[two] + 1])
-    for i in np.flatnonzero(counts > 2):
-      row = atoms[first[i] : first[i] + counts[i]]
-      found[i] = self._node(frozenset(row.tolist()))
+    for width in np.unique(counts[counts > 0]):
+      here = counts == width
+      rows = atoms[first[here][:, None] + np.arange(width)]
+      found[here] = rows[:, 0] if width == 1 else self._tuples(rows)
     return found
 
   def _node(self, atoms: Atoms) -> int:
     """The product of a set of free atoms."""
-    if not atoms:
-      return ALWAYS
-    if len(atoms) == 1:
-      return next(iter(atoms))
-    row = np.array(sorted(atoms))
-    if len(row) == 2:
-      return int(self._pairs(row[:1], row[1:])[0])
-    node = self._products.get(atoms)
-    if node is None or self._parent[node] != node:
-      node = int(self._new(row[None])[0])
-      self._products[atoms] = node
-    return node
+    row = np.array(sorted(atoms), np.int64)
+    if len(row) < 2:
+      return int(row[0]) if len(row) else ALWAYS
+    return int(self._tuples(row[None])[0])
 
-  def _pairs(self, low, high):
-    """Products of two atoms each, the smaller ones first."""
-    keys = low << 32 | high
-    nodes = np.array([self._products.get(k, ALWAYS) for k in keys.tolist()])
+  def _tuples(self, rows):
+    """Products of rows of as many atoms each, two or more, in order."""
+    row_type = np.dtype((np.void, rows.itemsize * rows.shape[1]))
+    keys = np.ascontiguousarray(rows).view(row_type).ravel().tolist()
+    nodes = np.array([self._products.get(key, ALWAYS) for key in keys])
     missing = (nodes == ALWAYS) | (self._parent[nodes] != nodes)
     if missing.any():
-      fresh, inverse = np.unique(keys[missing], return_inverse=True)
-      made = self._new(np.stack([fresh >> 32, fresh & (1 << 32) - 1], 1))
-      self._products.update(zip(fresh.tolist(), made.tolist(), strict=True))
-      nodes[missing] = made[inverse]
+      places = np.flatnonzero(missing).tolist()
+      at = {keys[i]: i for i in places}
+      made = self._new(rows[list(at.values())])
+      self._products.update(zip(at, made.tolist(), strict=True))
+      nodes[missing] = [self._products[keys[i]] for i in places]
     return nodes
 
   def _new(self, rows):

@@ -1,4 +1,4 @@
-"""Rules of reductions, windows, cumulative operations and sorting."""
+"""Rules of reductions, windows, transforms, cumulative operations, sorting."""
 
 import math
 
@@ -59,6 +59,26 @@ def window(
   return [Tracked(tuple(labels), tuple(masked))]
 
 
+def fourier(
+  analysis: Analysis, site: Site, arrays: list[Tracked]
+) -> list[Tracked]:
+  """The last axes are transformed, each frequency from all entries."""
+  (x,) = arrays
+  rest = len(x.labels) - len(site.params['fft_lengths'])
+  for axis in x.labels[rest:]:
+    analysis.freeze(axis, site.why('Fourier transform of a channel axis'))
+  out = analysis.opaque(site.shape)
+  masked = [through_sum(x.masked_at(d)) for d in range(rest)]
+  return [
+    Tracked(
+      (*x.labels[:rest], *out.labels[rest:]),
+      (*masked, *out.masked[rest:]),
+      None,
+      x.sums,
+    )
+  ]
+
+
 def cumulative(
   analysis: Analysis, site: Site, arrays: list[Tracked]
 ) -> list[Tracked]:
@@ -102,6 +122,7 @@ RULES = {
   'reduce_window_sum': window,
   'reduce_window_max': window,
   'reduce_window_min': window,
+  'fft': fourier,
   'cumsum': cumulative,
   'cumprod': cumulative,
   'cummax': cumulative,

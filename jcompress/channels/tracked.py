@@ -118,7 +118,7 @@ def evaluate(eqn: Any, values: Sequence[Number]) -> Number:
   if any(v is None for v in values):
     return _evaluate_partly(name, values)
   if any(map(is_nan, values)):
-    is_float = jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating)
+    is_float = jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.inexact)
     return math.nan if is_float else None
   try:
     with jax.ensure_compile_time_eval():

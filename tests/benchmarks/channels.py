@@ -21,7 +21,7 @@ import jcompress as jc
 from jcompress.models import VGG16, ResNet, ViT
 from jcompress.models.bert import Bert
 
-sys.path[0] = str(pathlib.Path(__file__).parents[1] / 'structure')
+sys.path[0] = str(pathlib.Path(__file__).parents[1] / 'channels')
 
 import li_2017  # noqa: E402
 
@@ -69,6 +69,64 @@ def planning():
     graph = jc.channel_groups(model.apply, forms, x)
     seconds = time.perf_counter() - start
     print(f'{name:26s} {len(graph.groups):3d} groups {seconds:6.2f} s')
+
+  for name, case in (
+    ('A million flattened', _flattened()),
+    ('Decoder, 48 x 4096', _decoder()),
+  ):
+    start = time.process_time()
+    graph = jc.channel_groups(*case)
+    seconds = time.process_time() - start
+    print(f'{name:26s} {len(graph.groups):3d} groups {seconds:6.2f} s of CPU')
+
+
+def _shape(*shape, dtype=jnp.float32):
+  return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def _flattened():
+  """A convolution whose outputs are flattened to 2^20 in front of a layer."""
+
+  def apply(p, x):
+    y = jax.lax.conv_general_dilated(
+      x, p['k'], (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+    return jax.nn.relu(y).reshape(len(x), -1) @ p['w']
+
+  params = {'k': _shape(3, 3, 3, 16), 'w': _shape(1 << 20, 10)}
+  return apply, params, _shape(1, 256, 256, 3)
+
+
+def _decoder(layers=48, width=4096, heads=32, vocabulary=32000):
+  """A gated decoder, without the mask of its attention."""
+  hidden, dim = 4 * width, width // heads
+
+  def norm(x, scale):
+    return x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + 1e-6) * scale
+
+  def layer(p, x):
+    split = lambda y: y.reshape(*y.shape[:-1], heads, dim)
+    h = norm(x, p['n1'])
+    q, k, v = (split(h @ p[name]) for name in 'qkv')
+    weights = jax.nn.softmax(jnp.einsum('bqhd,bkhd->bhqk', q, k) / dim**0.5)
+    mixed = jnp.einsum('bhqk,bkhd->bqhd', weights, v).reshape(x.shape)
+    x += mixed @ p['o']
+    h = norm(x, p['n2'])
+    return x + (jax.nn.silu(h @ p['g']) * (h @ p['u'])) @ p['d']
+
+  def apply(p, ids):
+    x = p['embed'][ids]
+    for each in p['layers']:
+      x = layer(each, x)
+    return x @ p['head']
+
+  square, wide = _shape(width, width), _shape(width, hidden)
+  each = dict.fromkeys('qkvo', square) | dict.fromkeys('gu', wide)
+  each |= {'d': _shape(hidden, width)}
+  each |= dict.fromkeys(('n1', 'n2'), _shape(width))
+  params = {'embed': _shape(vocabulary, width), 'layers': [each] * layers}
+  params |= {'head': _shape(width, vocabulary)}
+  return apply, params, _shape(1, 16, dtype=jnp.int32)
 
 
 def _base():

@@ -67,9 +67,21 @@ def condition(h, k, net):
   return h + jax.lax.cond(h.sum() > 0, jnp.sin, lambda a: a * 0.5, h)
 
 
+def scatter(h, k, net):
+  if k > 8:
+    return h.at[:, k % 2].add(1.0)
+  rows = h.at[np.array([0, 2, 0])]
+  return (rows.add(h), rows.max(h, mode='drop'), h.at[1].set(h[0]))[k % 3]
+
+
+def fourier(h, k, net):
+  return jnp.tanh(jnp.fft.fft(h, axis=k % 2).real)
+
+
 OPERATIONS = {
   **{f.__name__: f for f in (dense, shared, scan, earlier, concatenate)},
   **{f.__name__: f for f in (gate, blocks, outer, pad, condition)},
+  **{f.__name__: f for f in (scatter, fourier)},
   'dense too': dense,
   'relu': lambda h, k, net: jax.nn.relu(h),
   'sigmoid': lambda h, k, net: jax.nn.sigmoid(h),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rules import Walk
 
-from jcompress.channels import elementwise
+from jcompress.channels import calls, elementwise
 from jcompress.channels.reductions import RULES
 
 X = jnp.zeros((4, 3))
@@ -96,3 +96,12 @@ def test_top_k_freezes_its_axis():
   assert 'top-k' in walk.reason(walk.args[0], 1)
   assert [out.shape for out in walk.outs] == [(4, 2), (4, 2)]
   assert walk.is_free(walk.outs[1], 0)
+
+
+def test_a_fourier_transform_freezes_the_axes_that_it_mixes():
+  rules = {**RULES, **calls.RULES}
+  walk = Walk(rules, lambda x: jax.lax.fft(x, 'RFFT', (3,)), X)
+  (x,), (y,) = walk.args, walk.outs
+  assert 'Fourier transform' in walk.reason(x, 1)
+  assert walk.is_free(x, 0) and walk.atoms(y, 0) == walk.atoms(x, 0)
+  assert y.shape == (4, 2) and y.masked == (0.0, None)

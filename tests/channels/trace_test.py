@@ -1,5 +1,7 @@
 """Traps of finding channel groups: what goes wrong quietly elsewhere."""
 
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,3 +130,59 @@ def test_the_analysis_is_deterministic():
     ).groups.items()
   ]
   assert units() == units()
+
+
+def flattened(p, x):
+  y = jax.nn.relu(conv(x, p['k']))
+  return y.reshape(len(x), -1) @ p['w']
+
+
+def generated(p, x):
+  y = jax.nn.relu(x @ p['w']).reshape(len(x), 128, 128, 16)
+  return conv(y, p['k'])
+
+
+def decoder(p, x):
+  h = (x @ p['w']).reshape(len(x), 32, 512)
+  h = jnp.tanh(h).reshape(len(x), -1)
+  return jnp.tanh(h @ p['u'] * (h @ p['g'])) @ p['d']
+
+
+@pytest.mark.parametrize(
+  'apply, shapes, x, places',
+  [
+    (
+      flattened,
+      {'k': (3, 3, 3, 16), 'w': (1 << 20, 10)},
+      (1, 256, 256, 3),
+      [(16, {('k', 3): 1, ('w', 0): 1 << 16})],
+    ),
+    (
+      generated,
+      {'w': (64, 1 << 18), 'k': (3, 3, 16, 3)},
+      (1, 64),
+      [(16, {('k', 2): 1, ('w', 1): 1 << 14})],
+    ),
+    (
+      decoder,
+      {'w': (9, 1 << 14)}
+      | dict.fromkeys('ug', (1 << 14, 1 << 16))
+      | {'d': (1 << 16, 9)},
+      (1, 9),
+      [
+        (32, {(name, d): 512 for name, d in (('w', 1), ('u', 0), ('g', 0))}),
+        (512, {(name, d): 32 for name, d in (('w', 1), ('u', 0), ('g', 0))}),
+        (1 << 16, {('u', 1): 1, ('g', 1): 1, ('d', 0): 1}),
+      ],
+    ),
+  ],
+)
+def test_wide_layers_take_seconds(apply, shapes, x, places):
+  """Ten times what they take; index by index it was minutes."""
+  form = lambda shape: jax.ShapeDtypeStruct(shape, np.float32)
+  params = {name: form(shape) for name, shape in shapes.items()}
+  start = time.process_time()
+  graph = channel_groups(apply, params, form(x))
+  assert time.process_time() - start < 10
+  found = sorted(graph.groups.values(), key=lambda group: group.size)
+  assert [(group.size, group.places) for group in found] == places
