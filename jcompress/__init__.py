@@ -63,6 +63,7 @@ from jcompress.prune.sparse_evolution import sparse_evolution
 from jcompress.prune.surgery import dynamic_surgery
 from jcompress.prune.variational_dropout import variational_dropout
 from jcompress.quantize.activations import ActivationRange
+from jcompress.quantize.awq import awq
 from jcompress.quantize.baselines import sign_quantize, truncated_svd
 from jcompress.quantize.calibration import (
   calibrate_activations,
@@ -88,6 +89,7 @@ from jcompress.quantize.network_share import (
 )
 from jcompress.quantize.product import product_quantize
 from jcompress.quantize.residual import residual_quantize
+from jcompress.quantize.smooth import smooth_scales
 from jcompress.quantize.vector_kmeans import vector_kmeans
 from jcompress.reports import report
 from jcompress.share.frequency_hashing import hash_frequencies
@@ -115,6 +117,7 @@ __all__ = [
   'allocate',
   'Artifact',
   'as_optax',
+  'awq',
   'axis_groups',
   'biased_decay',
   'binary_connect',
@@ -212,6 +215,7 @@ __all__ = [
   'shrink',
   'sign_capacity',
   'sign_quantize',
+  'smooth_scales',
   'snip_mask',
   'snip_score',
   'soft_share',
