@@ -87,6 +87,7 @@ from jcompress.prune.sparse_evolution import sparse_evolution
 from jcompress.prune.surgery import dynamic_surgery
 from jcompress.prune.variational_dropout import variational_dropout
 from jcompress.quantize.activations import ActivationRange
+from jcompress.quantize.awq import awq
 from jcompress.quantize.baselines import sign_quantize, truncated_svd
 from jcompress.quantize.calibration import (
   calibrate_activations,
@@ -112,6 +113,7 @@ from jcompress.quantize.network_share import (
 )
 from jcompress.quantize.product import product_quantize
 from jcompress.quantize.residual import residual_quantize
+from jcompress.quantize.smooth import smooth_scales
 from jcompress.quantize.step_codebook import step_codebook
 from jcompress.quantize.vector_kmeans import vector_kmeans
 from jcompress.reports import report
@@ -141,6 +143,7 @@ __all__ = [
   'allocate_ranks',
   'Artifact',
   'as_optax',
+  'awq',
   'axis_groups',
   'biased_decay',
   'binary_connect',
@@ -253,6 +256,7 @@ __all__ = [
   'shrink',
   'sign_capacity',
   'sign_quantize',
+  'smooth_scales',
   'snip_mask',
   'snip_score',
   'soft_share',

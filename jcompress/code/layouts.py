@@ -2,10 +2,10 @@
 
 `Sparse`, `Codebook`, `Quantized` and `Blocks` have layouts of their own: the
 positions of what is kept (or of the codes that are not the commonest one) and
-the values at them; `Stacked` holds the records of its layers. Every other kind
-is written field by field, static fields as plain values; a kind added later
-needs nothing here, it is found by its name among the subclasses of
-`encoded.Encoded`.
+the values at them; `Stacked` and `Scaled` hold the records of other leaves.
+Every other kind is written field by field, static fields as plain values; a
+kind added later needs nothing here, it is found by its name among the
+subclasses of `encoded.Encoded`.
 
 A record is one byte (the layout) and the layout's streams.
 """
@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import encoded
-from jcompress.code import arrays, codes, fields, masks, plain, wire
+from jcompress.code import arrays, codes, fields, holders, masks, wire
 
 _SPARSE = 1
 CODEBOOK = {False: 2, True: 3}  # by whether the codes are split
 _QUANTIZED = {False: 4, True: 5}
-_STACKED = 6
+_STACKED, _SCALED = 6, 7
 _GRIDS = types.MappingProxyType(
   {encoded.Quantized: ('scale', 'zero'), encoded.Blocks: ('scale', 'centers')}
 )
@@ -44,7 +44,9 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
   if type(leaf) in _GRIDS and _is_small_integer(whole.codes):
     return _encode_quantized(leaf, coder, path)
   if type(leaf) is encoded.Stacked:
-    return _encode_stacked(leaf, coder, path)
+    return bytes([_STACKED]) + holders.encode_stacked(leaf, coder, path, encode)
+  if type(leaf) is encoded.Scaled:
+    return bytes([_SCALED]) + holders.encode_scaled(leaf, coder, path, encode)
   return fields.encode(leaf, coder, path)
 
 
@@ -71,7 +73,9 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
   if layout in _QUANTIZED.values() and cls in _GRIDS:
     return _decode_quantized(reader, cls, layout == _QUANTIZED[True])
   if layout == _STACKED and cls is encoded.Stacked:
-    return _decode_stacked(reader)
+    return holders.decode_stacked(reader, decode)
+  if layout == _SCALED and cls is encoded.Scaled:
+    return holders.decode_scaled(reader, decode)
   if layout == fields.LAYOUT:
     return fields.decode(reader, cls)
   raise ValueError(f'Unknown layout {layout} of {kind}: a newer file?')
@@ -195,41 +199,3 @@ def _as_codes(symbols, low, dtype, what):
   if low:
     symbols = symbols.astype(np.int32) + low
   return symbols.astype(dtype, copy=False)
-
-
-def _encode_stacked(leaf, coder, path):
-  fields.decoded_size(leaf, path)
-  kinds = list(dict.fromkeys(type(part).__name__ for part in leaf.parts))
-  head = [list(leaf.axes), list(leaf.sizes), kinds]
-  body = wire.prefixed(plain.dumps(head, f'{path} axes'))
-  for i, part in enumerate(leaf.parts):
-    record = encode(part, coder, f'{path}, layer {i}')
-    body += bytes([kinds.index(type(part).__name__)]) + wire.prefixed(record)
-  return bytes([_STACKED]) + body
-
-
-def _decode_stacked(reader):
-  head = plain.loads(reader.prefixed(), f'{reader.what} axes')
-  if type(head) is not list or len(head) != 3:
-    raise ValueError(f'Damaged {reader.what}: not axes, sizes and kinds.')
-  axes, sizes, kinds = head
-  numbers = [*axes, *sizes] if type(axes) is type(sizes) is list else [None]
-  if any(type(n) is not int or n < 0 for n in numbers):
-    raise ValueError(f'Damaged {reader.what}: {axes=}, {sizes=}.')
-  if type(kinds) is not list or not set(map(type, kinds)) <= {str}:
-    raise ValueError(f'Damaged {reader.what}: {kinds=}.')
-  parts = []
-  while reader.left():
-    kind = reader.byte()
-    if kind >= len(kinds) or kinds[kind] == 'Stacked':
-      raise ValueError(f'Damaged {reader.what}: a layer of kind {kind}.')
-    parts.append(decode(reader.prefixed(), kinds[kind]))
-  leaf = fields.make(
-    encoded.Stacked,
-    reader.what,
-    parts=tuple(parts),
-    axes=tuple(axes),
-    sizes=tuple(sizes),
-  )
-  fields.decoded_size(leaf, reader.what)
-  return leaf

@@ -48,24 +48,10 @@ def factor_inverse(
     ValueError: damping out of range; a Hessian that does not fit, is not
       symmetric positive semi-definite, or has no inverse and no damping.
   """
-  h = np.array(hessian, np.float64)
+  h = layer_hessian(hessian, inputs)
   epsilon = inputs * np.finfo(np.asarray(hessian).dtype).eps
-  if h.shape != (inputs, inputs):
-    raise ValueError(
-      f'The Hessian is {list(h.shape)}; a layer of {inputs} inputs needs '
-      f'[{inputs}, {inputs}].'
-    )
   if not damping >= 0 or not np.isfinite(damping):
     raise ValueError(f'damping is {damping}; it must be finite and >= 0.')
-  diagonal = np.diagonal(h)
-  if not np.isfinite(h).all() or (diagonal < 0).any():
-    raise ValueError(
-      f'The Hessian has {np.sum(~np.isfinite(h))} entries that are NaN or inf '
-      f'and {np.sum(diagonal < 0)} below zero on its diagonal.'
-    )
-  if not np.allclose(h, h.T, rtol=1e-3, atol=epsilon * diagonal.max(initial=0)):
-    raise ValueError('The Hessian is not symmetric.')
-  h = (h + h.T) / 2
   dead = np.diagonal(h) == 0
   h[dead] = h[:, dead] = 0
   scale = np.mean(np.diagonal(h)[~dead]) if not dead.all() else 1.0
@@ -102,6 +88,31 @@ def factor_inverse(
     )
   upper = np.triu(np.linalg.inv(lower)[::-1, ::-1])
   return Factored(h, damped, upper, order, float(added), singular, dead)
+
+
+def layer_hessian(hessian: Any, inputs: int) -> Float[np.ndarray, 'in in']:
+  """Checks the Hessian of a layer and makes it symmetric, in float64.
+
+  Raises:
+    ValueError: one that does not fit, is not symmetric, or has NaN, inf or a
+      diagonal below zero.
+  """
+  h = np.array(hessian, np.float64)
+  epsilon = inputs * np.finfo(np.asarray(hessian).dtype).eps
+  if h.shape != (inputs, inputs):
+    raise ValueError(
+      f'The Hessian is {list(h.shape)}; a layer of {inputs} inputs needs '
+      f'[{inputs}, {inputs}].'
+    )
+  diagonal = np.diagonal(h)
+  if not np.isfinite(h).all() or (diagonal < 0).any():
+    raise ValueError(
+      f'The Hessian has {np.sum(~np.isfinite(h))} entries that are NaN or inf '
+      f'and {np.sum(diagonal < 0)} below zero on its diagonal.'
+    )
+  if not np.allclose(h, h.T, rtol=1e-3, atol=epsilon * diagonal.max(initial=0)):
+    raise ValueError('The Hessian is not symmetric.')
+  return (h + h.T) / 2
 
 
 def _cholesky(h):

@@ -12,14 +12,15 @@ from jcompress.finite import require_finite
 from jcompress.prune.column_blocks import pattern_of, prune_columns
 from jcompress.prune.inverse_factor import factor_inverse
 from jcompress.quantize.host_grid import (
-  GridRule,
   HostGrid,
   choose,
   fit_grid,
+  fit_groups,
   grid_rule,
   group_numbers,
   nearest,
   quantized_leaf,
+  round_groups,
 )
 
 
@@ -111,9 +112,8 @@ def gptq(
   found = factor_inverse(hessian, inputs, damping, sort=order == 'activation')
 
   weight = np.diagonal(found.hessian)
-  near = _fit_groups(rows, numbers, rule, weight)
-  on_near = HostGrid(near.scale[:, numbers], near.zero[:, numbers])
-  rounded = nearest(rows, on_near, rule)
+  near = fit_groups(rows, numbers, rule, weight)
+  rounded = round_groups(rows, numbers, near, rule)
   follows = group if order == 'given' and w.ndim == 2 else None
   new, grid = _sweep(rows, found, numbers, near, rule, follows, sparsity, keep)
   energy = lambda change, h: np.einsum('oi,oi->o', change @ h, change)
@@ -128,7 +128,7 @@ def gptq(
   share = lambda x: float(
     energy(x - rows, found.hessian).sum() / total if total > 0 else 0
   )
-  leaf = quantized_leaf(new, grid, rule, w, group)
+  leaf = quantized_leaf(new, grid, rule, w.shape, w.dtype, group)
   shipped = tree.to_host(leaf.decode()).astype(np.float64)
   shipped = shipped.reshape(inputs, w.shape[-1]).T
   report = GptqReport(
@@ -167,17 +167,6 @@ def _sweep(rows, found, numbers, near, rule, follows, sparsity, keep):
   new = np.empty_like(swept)
   new[:, found.order] = swept
   return new, HostGrid(scale, zero)
-
-
-def _fit_groups(
-  rows: Float[np.ndarray, 'out in'], numbers, rule: GridRule, weight
-) -> HostGrid:
-  """The grid of each group of each row, `[out, groups]`."""
-  parts = [
-    fit_grid(rows[:, numbers == g], rule, weight[numbers == g])
-    for g in range(numbers.max(initial=0) + 1)
-  ]
-  return HostGrid._make(np.stack(x, 1) for x in zip(*parts, strict=True))
 
 
 def _resolve_order(order, sparsity, pattern):

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jcompress.encoded import Quantized
 from jcompress.numerics.whole import require_whole
@@ -134,7 +134,8 @@ def quantized_leaf(
   rows: Float[np.ndarray, 'out in'],
   grid: HostGrid,
   rule: GridRule,
-  w: Float[Array | np.ndarray, '*inputs out'],
+  shape: tuple[int, ...],
+  dtype: Any,
   group: int | None,
 ) -> Quantized:
   """The leaf of values that lie on their grids.
@@ -143,21 +144,54 @@ def quantized_leaf(
     rows: of one output each.
     grid: of each group of each output, `[out, groups]`.
     rule: of the grid.
-    w: the kernel, whose shape and dtype the leaf decodes to.
+    shape: of the kernel.
+    dtype: that the leaf decodes to.
     group: consecutive inputs of an output with a scale of their own.
   """
-  groups = groups_of(w.shape, -1, group)
-  numbers = group_numbers(w.shape, group)
+  groups = groups_of(shape, -1, group)
+  numbers = group_numbers(shape, group)
   codes = np.rint(rows / grid.scale[:, numbers]) + grid.zero[:, numbers]
-  dtype = jnp.int8 if rule.symmetric else jnp.uint8
+  kind = jnp.int8 if rule.symmetric else jnp.uint8
   form = lambda x, shape, kind: jnp.asarray(x.T.reshape(shape), kind)
   zero = None
   if not rule.symmetric:
-    zero = form(grid.zero, groups.scale_shape, dtype)
+    zero = form(grid.zero, groups.scale_shape, kind)
   scale = form(grid.scale, groups.scale_shape, rule.scale_dtype)
-  codes = form(codes, w.shape, dtype)
+  codes = form(codes, shape, kind)
   leaf: Any = Quantized
-  return leaf(codes, scale, zero, groups.tile, jnp.dtype(w.dtype))
+  return leaf(codes, scale, zero, groups.tile, jnp.dtype(dtype))
+
+
+def fit_groups(
+  rows: Float[np.ndarray, 'out in'],
+  numbers: Int[np.ndarray, ' in'],
+  rule: GridRule,
+  weight: Float[np.ndarray, ' in'],
+) -> HostGrid:
+  """The grid of each group of each row, `[out, groups]`; see `fit_grid`.
+
+  Args:
+    rows: weights of one output each.
+    numbers: the group of each input.
+    rule: of the grids.
+    weight: of the squares of the errors of each input.
+  """
+  parts = [
+    fit_grid(rows[:, numbers == g], rule, weight[numbers == g])
+    for g in range(numbers.max(initial=0) + 1)
+  ]
+  return HostGrid._make(np.stack(x, 1) for x in zip(*parts, strict=True))
+
+
+def round_groups(
+  rows: Float[np.ndarray, 'out in'],
+  numbers: Int[np.ndarray, ' in'],
+  grid: HostGrid,
+  rule: GridRule,
+) -> Float[np.ndarray, 'out in']:
+  """Each weight's nearest value on the grid of its group."""
+  each = HostGrid(grid.scale[:, numbers], grid.zero[:, numbers])
+  return nearest(rows, each, rule)
 
 
 def _grid(rows, rule, share):

@@ -46,6 +46,7 @@ def _tree():
       jnp.arange(9.0),
       tile=(0, 2),
     ),
+    'h': encoded.Scaled(encoded.Dense(jnp.ones((4, 4))), jnp.ones((4, 1))),
   }
 
 

@@ -5,12 +5,12 @@ import pytest
 
 import jcompress as jc
 from jcompress.quantize.host_grid import (
-  HostGrid,
   fit_grid,
+  fit_groups,
   grid_rule,
   group_numbers,
-  nearest,
   quantized_leaf,
+  round_groups,
 )
 
 
@@ -26,10 +26,9 @@ def test_is_the_grid_of_linear_quantize(
   w = jax.random.normal(jax.random.key(bits), (20, 6), jnp.float32)
   rule = grid_rule(bits, symmetric, calibration, scale_dtype)
   rows, numbers = np.asarray(w.T, np.float64), group_numbers(w.shape, 8)
-  parts = [fit_grid(rows[:, numbers == g], rule) for g in range(3)]
-  grid = HostGrid(*(np.stack(x, 1) for x in zip(*parts, strict=True)))
-  each = HostGrid(*(x[:, numbers] for x in grid))
-  leaf = quantized_leaf(nearest(rows, each, rule), grid, rule, w, 8)
+  grid = fit_groups(rows, numbers, rule, np.ones(20))
+  rounded = round_groups(rows, numbers, grid, rule)
+  leaf = quantized_leaf(rounded, grid, rule, w.shape, w.dtype, 8)
   comp = jc.linear_quantize(
     bits,
     symmetric=symmetric,

@@ -1,0 +1,104 @@
+"""Leaves that hold other leaves: how they become bytes.
+
+A part holds no further ones, but for a layer, which may be `Scaled`: so a file
+cannot nest them without end.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from jcompress import encoded
+from jcompress.code import fields, plain, wire
+
+Encode = Callable[[encoded.Encoded, str, str], bytes]
+Decode = Callable[[bytes, str], encoded.Encoded]
+_HOLDERS = ('Stacked', 'Scaled')
+
+
+def encode_stacked(
+  leaf: encoded.Stacked, coder: str, path: str, encode: Encode
+) -> bytes:
+  """Writes the axes, and the record of each layer behind its kind and length.
+
+  Args:
+    leaf: of layers.
+    coder: see `streams.encode_stream`.
+    path: of the leaf.
+    encode: writes a layer.
+
+  Raises:
+    ValueError: what a file cannot hold; it names `path`.
+  """
+  fields.decoded_size(leaf, path)
+  kinds = list(dict.fromkeys(type(part).__name__ for part in leaf.parts))
+  head = [list(leaf.axes), list(leaf.sizes), kinds]
+  body = wire.prefixed(plain.dumps(head, f'{path} axes'))
+  for i, part in enumerate(leaf.parts):
+    record = encode(part, coder, f'{path}, layer {i}')
+    body += bytes([kinds.index(type(part).__name__)]) + wire.prefixed(record)
+  return body
+
+
+def decode_stacked(reader: wire.Reader, decode: Decode) -> encoded.Stacked:
+  """Inverts `encode_stacked`; what it cannot have written is a `ValueError`."""
+  head = plain.loads(reader.prefixed(), f'{reader.what} axes')
+  if type(head) is not list or len(head) != 3:
+    raise ValueError(f'Damaged {reader.what}: not axes, sizes and kinds.')
+  axes, sizes, kinds = head
+  numbers = [*axes, *sizes] if type(axes) is type(sizes) is list else [None]
+  if any(type(n) is not int or n < 0 for n in numbers):
+    raise ValueError(f'Damaged {reader.what}: {axes=}, {sizes=}.')
+  if type(kinds) is not list or not set(map(type, kinds)) <= {str}:
+    raise ValueError(f'Damaged {reader.what}: {kinds=}.')
+  parts = []
+  while reader.left():
+    kind = reader.byte()
+    if kind >= len(kinds) or kinds[kind] == 'Stacked':
+      raise ValueError(f'Damaged {reader.what}: a layer of kind {kind}.')
+    parts.append(decode(reader.prefixed(), kinds[kind]))
+  leaf = fields.make(
+    encoded.Stacked,
+    reader.what,
+    parts=tuple(parts),
+    axes=tuple(axes),
+    sizes=tuple(sizes),
+  )
+  fields.decoded_size(leaf, reader.what)
+  return leaf
+
+
+def encode_scaled(
+  leaf: encoded.Scaled, coder: str, path: str, encode: Encode
+) -> bytes:
+  """Writes the factors, and the kind and the record of the part.
+
+  Args:
+    leaf: of a part that holds no others.
+    coder: see `streams.encode_stream`.
+    path: of the leaf.
+    encode: writes the part.
+
+  Raises:
+    ValueError: what a file cannot hold; it names `path`.
+  """
+  kind = type(leaf.part).__name__
+  if kind in _HOLDERS:
+    raise ValueError(f'{path} is Scaled of {kind}: scale its parts instead.')
+  fields.decoded_size(leaf, path)
+  body = wire.prefixed(fields.write(leaf, ['factor'], coder, path))
+  body += wire.prefixed(kind.encode())
+  return body + encode(leaf.part, coder, path)
+
+
+def decode_scaled(reader: wire.Reader, decode: Decode) -> encoded.Scaled:
+  """Inverts `encode_scaled`; what it cannot have written is a `ValueError`."""
+  inner = wire.Reader(reader.prefixed(), reader.what)
+  factor = fields.read(inner, encoded.Scaled, ['factor'])
+  inner.end()
+  kind = reader.prefixed().decode(errors='replace')
+  if kind in _HOLDERS:
+    raise ValueError(f'Damaged {reader.what}: its part is {kind}.')
+  part = decode(reader.rest(), kind)
+  leaf: Any = fields.make(encoded.Scaled, reader.what, part=part, **factor)
+  fields.decoded_size(leaf, reader.what)
+  return leaf
