@@ -139,8 +139,9 @@ def _require_layers(spectra, costs, dense):
     )
   for name, values in spectra.items():
     numbers = [costs[name], *([dense[name]] if name in dense else [])]
-    if min(numbers) < 1 or not len(values):
+    finite = np.isfinite(np.asarray(values, np.float64)).all()
+    if min(numbers) < 1 or not len(values) or not finite:
       raise ValueError(
         f'{name} has {len(values)} singular values and costs {numbers}; it '
-        'needs one value or more, and costs of one or more.'
+        'needs one value or more, all finite, and costs of one or more.'
       )

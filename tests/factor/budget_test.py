@@ -116,5 +116,7 @@ def test_what_does_not_fit_is_refused():
     allocate_ranks(A, COSTS_A, 60, dense={'d': 3})
   with pytest.raises(ValueError, match='a has 0 singular values'):
     allocate_ranks({'a': []}, {'a': 1}, 60)
+  with pytest.raises(ValueError, match='all finite'):
+    allocate_ranks({'a': [np.nan]}, {'a': 1}, 60)
   with pytest.raises(ValueError, match='costs of one or more'):
     allocate_ranks({'a': [1.0]}, {'a': 0}, 60)
