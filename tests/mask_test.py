@@ -55,6 +55,7 @@ WITH_KEEP_ZEROS = {
   'incremental_quantize': lambda **k: jc.incremental_quantize(every=5, **k),
   'kmeans_share': lambda **k: jc.kmeans_share(k=3, **k),
   'learned_step': lambda **k: jc.learned_step(4, **k),
+  'grid_quantize': lambda **k: jc.grid_quantize('e4m3', **k),
   'linear_quantize': lambda **k: jc.linear_quantize(8, **k),
   'loss_aware_levels': lambda **k: jc.loss_aware_levels(3, **k),
   'loss_aware_ternarize': lambda **k: jc.loss_aware_ternarize(**k),
