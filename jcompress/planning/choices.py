@@ -1,5 +1,6 @@
 """What a plan chooses from: quantizers of one array, by name and settings."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,10 +9,13 @@ import numpy as np
 
 from jcompress import tree
 from jcompress.encoded import Dense, Encoded
+from jcompress.prune.inverse_factor import factor_inverse
 from jcompress.quantize.kmeans_share import kmeans_share
 from jcompress.quantize.linear import linear_quantize
 from jcompress.quantize.step_codebook import step_codebook
+from jcompress.quantize.step_feedback import step_feedback
 
+DAMPING = 0.05  # of moments, as a fraction of their mean
 _FINEST, _COARSEST = -4, 1.5  # steps, as powers of two of the spread
 _PER_OCTAVE = ((2**16, 8), (2**20, 4), (2**62, 2))  # up to so many entries
 
@@ -23,32 +27,44 @@ class Choice(NamedTuple):
   settings: Mapping[str, Any]
 
 
-def quantized(choice: Choice, w: Any) -> Encoded:
+def quantized(choice: Choice, w: Any, moments: Any = None) -> Encoded:
   """An array as a choice encodes it; the same bytes for the same array.
 
+  Args:
+    choice: a method of `METHODS`, and its settings.
+    w: floats.
+    moments: second moments of the inputs, `[in, in]`, for `'feedback'`.
+
   Raises:
-    ValueError: a method that is not known, or settings that it does not take.
+    ValueError: a method that is not known, settings that it does not take, or
+      no moments where they are needed.
   """
   if choice.method not in METHODS:
     raise ValueError(
       f'The method {choice.method!r} is not known; there are '
       f'{", ".join(METHODS)}.'
     )
+  settings = dict(choice.settings)
+  if choice.method == 'feedback':
+    settings['moments'] = moments
   try:
-    return METHODS[choice.method](w, **choice.settings)
+    return METHODS[choice.method](w, **settings)
   except TypeError as error:
     raise ValueError(
       f'{choice.method} does not take {dict(choice.settings)}: {error}.'
     ) from error
 
 
-def candidates(w: Any, methods: Sequence[str], axis: int) -> list[Choice]:
+def candidates(
+  w: Any, methods: Sequence[str], axis: int, has_moments: bool = False
+) -> list[Choice]:
   """The choices that a plan tries for an array, the array as it is among them.
 
   Args:
     w: floats with two or more axes.
     methods: names of `METHODS`.
     axis: of the outputs.
+    has_moments: of its inputs: then steps are taken with feedback.
 
   Raises:
     ValueError: a method that is not known.
@@ -63,7 +79,9 @@ def candidates(w: Any, methods: Sequence[str], axis: int) -> list[Choice]:
   if 'steps' in methods and spread > 0:
     count = next(n for size, n in _PER_OCTAVE if w.size < size)
     powers = np.arange(_FINEST, _COARSEST, 1 / count)
-    found += [Choice('steps', {'step': float(spread * 2**p)}) for p in powers]
+    steps = [{'step': float(spread * 2**p)} for p in powers]
+    method = 'feedback' if has_moments else 'steps'
+    found += [Choice(method, settings) for settings in steps]
   if 'linear' in methods:
     settings = [{'bits': bits, 'axis': axis} for bits in range(2, 9)]
     found += [Choice('linear', s) for s in settings]
@@ -82,9 +100,21 @@ def _at_once(make):
   return encode
 
 
+def _with_feedback(w, step, moments, damping=DAMPING):
+  if moments is None:
+    raise ValueError(
+      'The plan rounds with feedback, which needs the second moments of the '
+      'inputs: give moments, as of curvature.input_hessian.'
+    )
+  inputs = math.prod(np.shape(w)[:-1])
+  found = factor_inverse(moments, inputs, damping, sort=True)
+  return step_feedback(w, found, step)
+
+
 METHODS: dict[str, Callable[..., Encoded]] = {
   'float': Dense,
   'steps': step_codebook,
+  'feedback': _with_feedback,
   'linear': _at_once(linear_quantize),
   'kmeans': _at_once(kmeans_share),
 }

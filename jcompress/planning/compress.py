@@ -1,5 +1,6 @@
 """A finished network to what ships, in one call."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jcompress.base import Compressor, require_compressor
@@ -8,7 +9,11 @@ from jcompress.planning.planner import plan
 
 
 def compress(
-  params: Any, how: Compressor | Plan | None = None, **budget: Any
+  params: Any,
+  how: Compressor | Plan | None = None,
+  *,
+  moments: Mapping[str, Any] | None = None,
+  **budget: Any,
 ) -> Any:
   """Encodes a network that is trained already; nothing is trained.
 
@@ -17,6 +22,7 @@ def compress(
     how: a compressor, which does what it does in its first step (a pruner with
       a schedule: what that says of step 0); a plan that was made before; or
       nothing, then one is made.
+    moments: of the inputs of kernels, for plans, see `plan`.
     **budget: of `plan`, one of `size`, `bits` and `error` among it.
 
   Returns:
@@ -32,14 +38,14 @@ def compress(
   >>> len(jc.pack(small)) <= 64 * 64 * 4 / 8
   True
   """
-  if how is not None and budget:
+  if how is None:
+    return plan(params, moments=moments, **budget).apply(params, moments)
+  if budget:
     raise ValueError(
       f'Both {type(how).__name__} and {", ".join(budget)} were given; a budget '
       'is for a plan that is to be made.'
     )
   if isinstance(how, Plan):
-    return how.apply(params)
-  if how is None:
-    return plan(params, **budget).apply(params)
+    return how.apply(params, moments)
   require_compressor(how, 'compress')
   return how.encode(*how.init(params))

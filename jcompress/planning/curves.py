@@ -19,7 +19,8 @@ class Curve(NamedTuple):
   Attributes:
     choices: what was tried.
     sizes: bytes of codes at their entropy, codebooks and scales at their width.
-    errors: `|w' - w|^2 / |w|^2`, 0 for an array of zeros.
+    errors: `|w' - w|^2 / |w|^2`, or with moments of the inputs `|X w' - X w|^2
+      / |X w|^2`; 0 for an array of zeros.
   """
 
   choices: tuple[Choice, ...]
@@ -27,21 +28,54 @@ class Curve(NamedTuple):
   errors: np.ndarray
 
 
-def curve(w: Any, choices: Sequence[Choice]) -> Curve:
-  """Quantizes an array in every way."""
+def curve(w: Any, choices: Sequence[Choice], moments: Any = None) -> Curve:
+  """Quantizes an array in every way.
+
+  Rounding with feedback takes long, and is done once: what it gains over
+  rounding to nearest is taken for all of its steps.
+
+  Args:
+    w: floats.
+    choices: to try.
+    moments: second moments of the inputs, `[in, in]`.
+  """
   exact = tree.to_host(w).astype(np.float64)
-  energy = np.vdot(exact, exact) or 1.0
-  sizes, errors = [], []
-  for choice in choices:
-    leaf = quantized(choice, w)
-    change = tree.to_host(leaf.decode()).astype(np.float64) - exact
-    sizes.append(leaf.bits() / 8)
-    errors.append(np.vdot(change, change) / energy)
-  return Curve(tuple(choices), np.array(sizes), np.array(errors))
+  exact = exact.reshape(-1, exact.shape[-1])
+  within = lambda x: np.vdot(x, x if moments is None else moments @ x)
+  energy = within(exact) or 1.0
+
+  def measured(choice):
+    leaf = quantized(choice, w, moments)
+    values = tree.to_host(leaf.decode()).astype(np.float64)
+    return leaf.bits() / 8, within(values.reshape(exact.shape) - exact) / energy
+
+  pairs = [measured(_quick(choice)) for choice in choices]
+  sizes, errors = (np.array(x) for x in zip(*pairs, strict=True))
+  slow = np.array([c.method == 'feedback' for c in choices])
+  if slow.any():
+    at = _nearest(np.where(slow, errors, np.inf))
+    if errors[at]:
+      errors[slow] *= measured(choices[at])[1] / errors[at]
+  return Curve(tuple(choices), sizes, errors)
+
+
+def _quick(choice):
+  """Without feedback."""
+  if choice.method != 'feedback':
+    return choice
+  return Choice('steps', {'step': choice.settings['step'], 'strength': 0.0})
+
+
+def _nearest(errors):
+  """Which error is nearest to that at which prices are taken."""
+  return int(np.argmin(np.abs(np.log((errors + 1e-12) / _PROBE))))
 
 
 def prices(
-  params: Any, curves: Mapping[str, Curve], metric: Metric | None
+  params: Any,
+  curves: Mapping[str, Curve],
+  metric: Metric | None,
+  moments: Mapping[str, Any],
 ) -> dict[str, float]:
   """What one unit of relative squared error of each array adds to the metric.
 
@@ -54,6 +88,7 @@ def prices(
     params: the original.
     curves: of arrays, by path.
     metric: `params -> error`.
+    moments: of the inputs of arrays, by path.
   """
   arrays = dict(zip(tree.paths(params), jax.tree.leaves(params), strict=True))
   if metric is None:
@@ -61,12 +96,12 @@ def prices(
     return {path: arrays[path].size / total for path in curves}
   least, found = float(metric(params)), {}
   for path, (choices, _, errors) in curves.items():
-    at = int(np.argmin(np.abs(np.log((errors + 1e-12) / _PROBE))))
+    at = _nearest(errors)
     if not errors[at]:
       found[path] = 0.0
       continue
-    leaf = quantized(choices[at], arrays[path]).decode()
-    changed = replaced(params, {path: leaf})
+    leaf = quantized(choices[at], arrays[path], moments.get(path))
+    changed = replaced(params, {path: leaf.decode()})
     found[path] = (float(metric(changed)) - least) / errors[at]
   floor = max(found.values(), default=0) / 1000 or 1.0
   return {path: max(price, floor) for path, price in found.items()}

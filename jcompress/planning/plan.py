@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jcompress import tree
 from jcompress.encoded import as_it_is
@@ -18,6 +19,13 @@ class Point(NamedTuple):
 
   size: int  # bytes of the file
   error: float  # of the metric
+
+
+def matrices(moments: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
+  """One matrix for each array; of grouped layers, which have several, none."""
+  stacks = {p: np.asarray(m, np.float64) for p, m in (moments or {}).items()}
+  matrix = lambda m: m[0] if m.ndim == 3 else m
+  return {p: matrix(m) for p, m in stacks.items() if m.ndim == 2 or len(m) == 1}
 
 
 class Plan(NamedTuple):
@@ -35,12 +43,18 @@ class Plan(NamedTuple):
   error: float
   points: tuple[Point, ...] = ()
 
-  def apply(self, params: Any) -> Any:
+  def apply(self, params: Any, moments: Mapping[str, Any] | None = None) -> Any:
     """Encodes params as planned; the same bytes for the same params.
 
+    Args:
+      params: those that it was made for, or others of their paths.
+      moments: what `plan` was given.
+
     Raises:
-      ValueError: an array of the plan is not among the params.
+      ValueError: an array of the plan is not among the params; moments that it
+        needs are missing.
     """
+    moments = matrices(moments)
     unknown = [p for p in self.choices if p not in tree.paths(params)]
     if unknown:
       raise ValueError(
@@ -49,8 +63,11 @@ class Plan(NamedTuple):
       )
 
     def encode(path, w):
-      choice = self.choices.get(tree.path_string(path))
-      return as_it_is(w) if choice is None else quantized(choice, w)
+      name = tree.path_string(path)
+      choice = self.choices.get(name)
+      if choice is None:
+        return as_it_is(w)
+      return quantized(choice, w, moments.get(name))
 
     return jax.tree_util.tree_map_with_path(encode, params)
 

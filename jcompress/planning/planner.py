@@ -1,6 +1,6 @@
 """Finds what to do with each array of a finished network under a budget."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ from jcompress.encoded import decode
 from jcompress.patterns import matches
 from jcompress.planning.choices import Choice, candidates
 from jcompress.planning.curves import Curve, Metric, curve, prices
-from jcompress.planning.plan import Plan, Point
+from jcompress.planning.plan import Plan, Point, matrices
 
 LEAST = 1024  # entries of an array that is worth a choice
 _TRIES = 8  # networks that are made and measured
@@ -26,6 +26,7 @@ def plan(
   bits: float | None = None,
   error: float | None = None,
   metric: Metric | None = None,
+  moments: Mapping[str, Any] | None = None,
   pattern: str = '.*',
   methods: Sequence[str] = ('steps',),
   layout: str = 'jax',
@@ -50,13 +51,18 @@ def plan(
       of embeddings, the relative error of outputs, a loss. It is called once
       for each array and a few times more. Without one the error is that of the
       weights, `|w' - w| / |w|`, squared and averaged over weights.
+    moments: second moments of what each kernel multiplies, by path, as of
+      `curvature.input_hessian`: errors are then those of the layer's outputs,
+      and steps are taken with feedback, see `gptq`. From examples, or from
+      inputs made up.
     pattern: of the arrays to choose for: those that are floats with two or more
       axes and 1,024 entries.
     methods: to choose from: `'steps'`, `'linear'`, `'kmeans'`.
     layout: where a kernel has its outputs: `'jax'` last, `'torch'` first.
 
   Returns:
-    A `Plan`; `plan.apply(params)` is what ships.
+    A `Plan`; `plan.apply(params)` is what ships, with the moments again if
+    there were any.
 
   Raises:
     ValueError: not exactly one of `size`, `bits`, `error`, or one that no plan
@@ -70,15 +76,18 @@ def plan(
   if layout not in ('jax', 'torch'):
     raise ValueError(f"layout is {layout!r}; it must be 'jax' or 'torch'.")
   chosen = _chosen(params, pattern)
+  known = matrices(moments)
   axis = -1 if layout == 'jax' else 0
   curves = {
-    path: curve(w, candidates(w, methods, axis)) for path, w in chosen.items()
+    path: curve(w, candidates(w, methods, axis, path in known), known.get(path))
+    for path, w in chosen.items()
   }
   if bits is not None:
     others = [x for p, x in _arrays(params).items() if p not in chosen]
     weights = sum(w.size for w in chosen.values())
     size = int(bits * weights / 8) + sum(x.nbytes for x in others)
-  search = _Search(params, curves, prices(params, curves, metric), metric)
+  priced = prices(params, curves, metric, known)
+  search = _Search(params, curves, priced, metric, known)
   if size is not None:
     return _settle(search, 'size', size)
   return _settle(search, 'error', error)
@@ -112,6 +121,7 @@ class _Search(NamedTuple):
   curves: dict[str, Curve]
   prices: dict[str, float]
   metric: Metric | None
+  moments: dict[str, np.ndarray]
 
   def choose(self, worth: float) -> dict[str, int]:
     """The best choice of each array where a byte is worth so much error."""
@@ -133,7 +143,7 @@ class _Search(NamedTuple):
   def made(self, chosen: dict[str, int]) -> tuple[dict[str, Choice], Point]:
     """The network of some choices, measured."""
     choices = {p: self.curves[p].choices[i] for p, i in chosen.items()}
-    encoded = Plan(choices, 0, 0.0).apply(self.params)
+    encoded = Plan(choices, 0, 0.0).apply(self.params, self.moments)
     size = len(container.pack(encoded))
     error = self.foretold(chosen)['error']
     if self.metric is not None:

@@ -29,8 +29,9 @@ def test_prices_are_slopes_of_the_metric():
   energy = (W**2).sum()
   squares = lambda p, name: float(((p[name] - params[name]) ** 2).sum())
   metric = lambda p: 5 * squares(p, 'a') / energy + squares(p, 'b') / energy
-  priced = curves.prices(params, found, metric)
+  priced = curves.prices(params, found, metric, {})
   assert priced == pytest.approx({'a': 5, 'b': 1}, rel=1e-4)
-  only_a = curves.prices(params, found, lambda p: squares(p, 'a') / energy)
+  only = lambda p: squares(p, 'a') / energy
+  only_a = curves.prices(params, found, only, {})
   assert only_a == pytest.approx({'a': 1, 'b': 1e-3}, rel=1e-4)
-  assert curves.prices(params, found, None) == {'a': 0.5, 'b': 0.5}
+  assert curves.prices(params, found, None, {}) == {'a': 0.5, 'b': 0.5}

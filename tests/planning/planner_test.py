@@ -85,6 +85,20 @@ def test_an_array_that_matters_more_gets_more_bits():
   assert less.bits_per_weight < 4
 
 
+def test_moments_of_the_inputs_save_errors():
+  moments = jc.curvature.input_hessian(apply, PARAMS, [X])
+  size = 4000
+  plain = jc.plan(PARAMS, size=size, metric=error)
+  better = jc.plan(PARAMS, size=size, metric=error, moments=moments)
+  assert better.error < 0.8 * plain.error
+  assert {c.method for c in better.choices.values()} == {'feedback'}
+  encoded = jc.compress(PARAMS, better, moments=moments)
+  assert len(jc.pack(encoded)) == better.size
+  assert error(jc.decode(encoded)) == pytest.approx(better.error)
+  with pytest.raises(ValueError, match='rounds with feedback, which needs the'):
+    better.apply(PARAMS)
+
+
 def test_methods_patterns_and_layouts():
   plan = jc.plan(
     PARAMS, bits=4, pattern='last/.*', methods=('linear', 'kmeans')
