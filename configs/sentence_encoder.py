@@ -88,6 +88,10 @@ SETTINGS = {
   'kmeans_8_words': dict(method='kmeans', k=8, pattern=BOTH),
   'moments_8_words': dict(method='moments', k=8, pattern=BOTH),
   'moments_16': dict(method='moments', k=16),
+  'plan_8500': dict(method='plan', size=8_500_000, known=True),
+  'plan_7000': dict(method='plan', size=7_000_000, known=True),
+  'plan_8500_free': dict(method='plan', size=8_500_000, known=False),
+  'plan_7000_free': dict(method='plan', size=7_000_000, known=False),
 }
 ROWS = tuple(SETTINGS)
 
@@ -116,8 +120,29 @@ def get_stages(config, task):
   return [changes.change_params('prune', solve), at_once]
 
 
+def planned(config, start):
+  """Plans bits for all arrays by what their errors do to the embeddings.
+
+  With sentences that are known, or with made up ones alone.
+  """
+  module, params = minilm.model(), start.params
+  embed = lambda p, tokens: minilm.embed(module, p, tokens)
+  batches = minilm.made_up(8)
+  probe = minilm.made_up(1, seed=1)[0]
+  if config.known:
+    probe = calibration(config)
+    batches += 8 * minilm.unpadded(probe)
+  moments = jc.curvature.input_hessian(embed, params, batches)
+  wanted = embed(params, probe)
+  distance = lambda p: float(1 - (embed(p, probe) * wanted).sum(-1).mean())
+  plan = jc.plan(params, size=config.size, metric=distance, moments=moments)
+  return plan.compressor(moments), {'foretold_distance': plan.error}
+
+
 def compressed(config, start):
   """Compresses the arrays of a row; finds what they alone cost in a file."""
+  if config.method == 'plan':
+    return planned(config, start)
   comp = compressor(config, start)
   chosen = tree.split(config.pattern, start.params)[0]
   size = len(jc.pack(comp.encode(*comp.init(chosen))))

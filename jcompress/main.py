@@ -15,6 +15,7 @@ from jcompress import reports
 from jcompress.code import container
 from jcompress.experiments import (
   arguments,
+  checkpoint_commands,
   files,
   results,
   runs,
@@ -29,6 +30,12 @@ USAGE = """\
 jcompress train --config=FILE.py[:ROW] [--config.KEY=VALUE ...] --workdir=FOLDER
                 Runs the stages of a config, or goes on with them; writes
                 model.jcz, result.json, metrics.jsonl, figures, report.html.
+jcompress compress MODEL --output=FILE.jcz --size=10MB | --bits=4 | --error=0.05
+                Compresses a finished checkpoint (safetensors, npz, ...).
+jcompress decompress FILE.jcz --output=MODEL
+                Writes it as a checkpoint again.
+jcompress compare A B
+                Tells how far the arrays of two checkpoints are apart.
 jcompress inspect FILE.jcz
                 Prints what each layer costs in the file.
 jcompress evaluate FILE.jcz [--data=NAME] [--config=FILE.py[:ROW]]
@@ -94,6 +101,9 @@ def main(words: Sequence[str]) -> None:
   """
   commands = {
     'train': _train,
+    'compress': checkpoint_commands.compress,
+    'decompress': checkpoint_commands.decompress,
+    'compare': checkpoint_commands.compare,
     'inspect': _inspect,
     'evaluate': _evaluate,
     'sensitivity': _sensitivity,

@@ -47,6 +47,20 @@ def paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None):
   return [path_string(p) for p, _ in leaves]
 
 
+def by_name(tree: Tree) -> dict[str, Any]:
+  """The leaves of a tree by their paths.
+
+  Raises:
+    ValueError: two paths read alike.
+  """
+  names = paths(tree)
+  found = dict(zip(names, jax.tree.leaves(tree), strict=True))
+  if len(found) < len(names):
+    twice = sorted({name for name in names if names.count(name) > 1})
+    raise ValueError(f'Several leaves are called {", ".join(twice)}.')
+  return found
+
+
 def split_all(patterns: Sequence[str], tree: Tree) -> tuple[list[Tree], Tree]:
   """Gives each leaf to the first pattern that matches its whole path.
 

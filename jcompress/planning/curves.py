@@ -90,7 +90,7 @@ def prices(
     metric: `params -> error`.
     moments: of the inputs of arrays, by path.
   """
-  arrays = dict(zip(tree.paths(params), jax.tree.leaves(params), strict=True))
+  arrays = tree.by_name(params)
   if metric is None:
     total = sum(arrays[path].size for path in curves)
     return {path: arrays[path].size / total for path in curves}

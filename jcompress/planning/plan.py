@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from jcompress import tree
-from jcompress.encoded import as_it_is
+from jcompress.base import Compressor
+from jcompress.encoded import as_it_is, decode
 from jcompress.planning.choices import Choice, quantized
 
 _VERSION = 1
@@ -70,6 +71,20 @@ class Plan(NamedTuple):
       return quantized(choice, w, moments.get(name))
 
     return jax.tree_util.tree_map_with_path(encode, params)
+
+  def compressor(self, moments: Mapping[str, Any] | None = None) -> Compressor:
+    """The plan for a stage of a recipe: what it encodes stays as it is.
+
+    There is no latent: nothing trains on.
+
+    Args:
+      moments: what `plan` was given.
+    """
+    return Compressor(
+      init=lambda params: ((), self.apply(params, moments)),
+      view=lambda latent, state: decode(state),
+      encode=lambda latent, state: state,
+    )
 
   def to_json(self) -> str:
     """The plan as text, one array a line."""

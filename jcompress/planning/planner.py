@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jcompress import tree
@@ -15,6 +14,7 @@ from jcompress.planning.curves import Curve, Metric, curve, prices
 from jcompress.planning.plan import Plan, Point, matrices
 
 LEAST = 1024  # entries of an array that is worth a choice
+_GRID = 4000  # of what a byte may be worth
 _TRIES = 8  # networks that are made and measured
 _NEAR = {'size': 0.99, 'error': 0.9}  # of the budget: near enough
 
@@ -83,9 +83,8 @@ def plan(
     for path, w in chosen.items()
   }
   if bits is not None:
-    others = [x for p, x in _arrays(params).items() if p not in chosen]
     weights = sum(w.size for w in chosen.values())
-    size = int(bits * weights / 8) + sum(x.nbytes for x in others)
+    size = int(bits * weights / 8) + _others(params, chosen)
   priced = prices(params, curves, metric, known)
   search = _Search(params, curves, priced, metric, known)
   if size is not None:
@@ -93,15 +92,17 @@ def plan(
   return _settle(search, 'error', error)
 
 
-def _arrays(params):
-  return dict(zip(tree.paths(params), jax.tree.leaves(params), strict=True))
+def _others(params, chosen):
+  """Bytes of the arrays that are not chosen for."""
+  leaves = tree.by_name(params).items()
+  return sum(x.nbytes for path, x in leaves if path not in chosen)
 
 
 def _chosen(params, pattern):
   """The arrays to choose for, by path."""
   found = {
     path: w
-    for path, w in _arrays(params).items()
+    for path, w in tree.by_name(params).items()
     if matches(pattern, path)
     and tree.is_float(w)
     and np.ndim(w) > 1
@@ -133,7 +134,9 @@ class _Search(NamedTuple):
   def foretold(self, chosen: dict[str, int]) -> dict[str, float]:
     pairs = [(p, self.curves[p], i) for p, i in chosen.items()]
     error = sum(self.prices[p] * c.errors[i] for p, c, i in pairs)
-    others = [x for p, x in _arrays(self.params).items() if p not in chosen]
+    others = [
+      x for p, x in tree.by_name(self.params).items() if p not in chosen
+    ]
     return {
       'size': sum(c.sizes[i] for _, c, i in pairs)
       + sum(x.nbytes for x in others),
@@ -145,7 +148,7 @@ class _Search(NamedTuple):
     choices = {p: self.curves[p].choices[i] for p, i in chosen.items()}
     encoded = Plan(choices, 0, 0.0).apply(self.params, self.moments)
     size = len(container.pack(encoded))
-    error = self.foretold(chosen)['error']
+    error = float(self.foretold(chosen)['error'])
     if self.metric is not None:
       error = float(self.metric(decode(encoded)))
     return choices, Point(size, error)
@@ -159,7 +162,7 @@ class _Search(NamedTuple):
       if gap
     ]
     slopes = [s for s in slopes if s > 0] or [1.0]
-    return np.geomspace(min(slopes) / 1e3, max(slopes) * 1e3, 400)
+    return np.geomspace(min(slopes) / 1e3, max(slopes) * 1e3, _GRID)
 
 
 def _settle(search, quantity, budget):

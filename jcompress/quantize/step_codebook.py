@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jcompress import tree
+from jcompress.code.arrays import to_device
 from jcompress.encoded import Codebook
 from jcompress.finite import require_finite
 
@@ -74,7 +75,7 @@ def step_codebook(
   dtype = np.uint8 if len(used) <= 256 else np.uint16
   codes = np.searchsorted(used, codes).astype(dtype).reshape(w.shape)
   make: Any = Codebook
-  return make(jnp.asarray(centers.astype(w.dtype)), jnp.asarray(codes))
+  return make(to_device(centers.astype(w.dtype)), jnp.asarray(codes))
 
 
 def _bins(x, codes, size, zero):

@@ -2,11 +2,11 @@
 
 import math
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from jcompress import tree
+from jcompress.code.arrays import to_device
 from jcompress.encoded import Codebook
 from jcompress.finite import require_finite
 from jcompress.prune.column_blocks import prune_columns
@@ -53,4 +53,4 @@ def step_feedback(
   )
   centers = np.rint(np.asarray(leaf.centers, np.float64) / step) * step
   make: type = Codebook
-  return make(jnp.asarray(centers.astype(w.dtype)), leaf.codes)
+  return make(to_device(centers.astype(w.dtype)), leaf.codes)

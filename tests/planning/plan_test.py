@@ -42,6 +42,17 @@ def test_what_it_does_not_name_ships_as_it_is():
   assert 0 < jnp.abs(change).max() < 0.2
 
 
+def test_it_is_a_stage_of_a_recipe():
+  comp = PLAN.compressor()
+  latent, state = comp.init(PARAMS)
+  assert not jax.tree.leaves(latent)
+  assert jc.pack(comp.encode(latent, state)) == jc.pack(PLAN.apply(PARAMS))
+  view = jax.jit(comp.view)(latent, state)
+  want = jc.decode(PLAN.apply(PARAMS))
+  jax.tree.map(np.testing.assert_array_equal, view, want)
+  assert comp.penalty(latent, state) == 0
+
+
 def test_a_plan_of_other_params_is_refused():
   with pytest.raises(ValueError, match='plan is for fc/kernel, and the params'):
     PLAN.apply({'fc': {'bias': jnp.ones(3)}})
