@@ -8,6 +8,7 @@ from jaxtyping import Array, Int32, UInt32
 
 from jcompress.arithmetic.packing import gathered, require_words
 from jcompress.arithmetic.popcount_kernels import (
+  HAS_TRITON,
   differing_bits_gpu,
   differing_bits_tpu,
 )
@@ -31,8 +32,8 @@ def binary_dot(
   `size - 2 popcount(x xor w)`, summed over the words: the bits beyond `size`
   are equal on both sides and count for nothing.
 
-  On a single GPU or TPU by a Pallas kernel; elsewhere by a loop over the words
-  that XLA compiles, and divides among devices.
+  On a single TPU, and before jax 0.12 a single GPU, by a Pallas kernel;
+  elsewhere by a loop over the words that XLA compiles, and divides among devices.
 
   >>> from jcompress.arithmetic.packing import pack_signs
   >>> x = pack_signs(jnp.array([1.0, -1.0, 1.0]))
@@ -71,13 +72,9 @@ def differing_bits(
   alone = jax.default_backend() != 'cpu' and jax.device_count() == 1
   if not alone or not (x.size and w.size):
     return by_words(x, w)
+  gpu = differing_bits_gpu if HAS_TRITON else by_words
   return jax.lax.platform_dependent(
-    x,
-    w,
-    cuda=differing_bits_gpu,
-    rocm=differing_bits_gpu,
-    tpu=differing_bits_tpu,
-    default=by_words,
+    x, w, cuda=gpu, rocm=gpu, tpu=differing_bits_tpu, default=by_words
   )
 
 

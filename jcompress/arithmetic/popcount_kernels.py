@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
-from jax.experimental.pallas import triton
 from jaxtyping import Array, Int32, UInt32
 
+# From jax 0.12 on the Triton backend of Pallas warns that it will leave; on these
+# GPUs what XLA compiles is used.
+HAS_TRITON = jax.__version_info__ < (0, 12)
 _FEW_ROWS = 8  # too few for each thread of a GPU to have products of its own
 _FEW = (32, 32)  # columns and words of a program, then
 _MANY = (32, 64, 4)  # rows, columns and words, otherwise
@@ -32,6 +34,8 @@ def differing_bits_gpu(
       powers of two. By default what suits so many rows.
     interpret: runs the kernel step by step, on any platform.
   """
+  from jax.experimental.pallas import triton
+
   few = x.shape[0] <= _FEW_ROWS
   if block is None:
     block = (pl.next_power_of_2(x.shape[0]), *_FEW) if few else _MANY
