@@ -33,7 +33,8 @@ def binary_dot(
   are equal on both sides and count for nothing.
 
   On a single TPU, and before jax 0.12 a single GPU, by a Pallas kernel;
-  elsewhere by a loop over the words that XLA compiles, and divides among devices.
+  elsewhere by a loop over the words that XLA compiles, and divides among
+  devices.
 
   >>> from jcompress.arithmetic.packing import pack_signs
   >>> x = pack_signs(jnp.array([1.0, -1.0, 1.0]))

@@ -10,8 +10,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jaxtyping import Array, Int32, UInt32
 
-# From jax 0.12 on the Triton backend of Pallas warns that it will leave; on these
-# GPUs what XLA compiles is used.
+# From jax 0.12 on the Triton backend of Pallas warns that it will leave.
 HAS_TRITON = jax.__version_info__ < (0, 12)
 _FEW_ROWS = 8  # too few for each thread of a GPU to have products of its own
 _FEW = (32, 32)  # columns and words of a program, then

@@ -1,6 +1,5 @@
 """Finds the channel groups of a model in its traced computation."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from jcompress.channels.graph import ChannelGraph
 from jcompress.channels.groups import collect
 from jcompress.channels.labels import ALWAYS
 from jcompress.channels.tracked import Tracked
+from jcompress.patterns import matches
 from jcompress.traced import jaxprs
 
 _RULES = {
@@ -186,7 +186,7 @@ def _unused(jaxpr, paths):
 def _matching(pattern, names):
   if pattern is None:
     return set()
-  found = {name for name in names if re.fullmatch(pattern, name)}
+  found = {name for name in names if matches(pattern, name)}
   if not found:
     raise ValueError(
       f'Pattern {pattern!r} matches no output of: {", ".join(names)}.'

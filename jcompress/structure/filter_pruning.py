@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jcompress.channels.graph import ChannelGraph
+from jcompress.patterns import matches
 from jcompress.structure.filter_norms import filter_norms, matching
 from jcompress.structure.selection import select_units
 from jcompress.structure.unit_counts import kept_count, unit_counts
@@ -144,7 +145,7 @@ def _shares(names, sparsity) -> dict[str, float]:
     return dict.fromkeys(names, sparsity)
   shares: dict[str, float] = {}
   for pattern, share in sparsity.items():
-    found = [name for name in names if re.fullmatch(pattern, name)]
+    found = [name for name in names if matches(pattern, name)]
     if not set(found) - set(shares):
       raise ValueError(
         f'Pattern {pattern!r} matches no group that another has not taken: '

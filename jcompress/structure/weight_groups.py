@@ -1,7 +1,6 @@
 """Groups of weights: along axes of one array, or of the units of a network."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 
 import jax
@@ -12,6 +11,7 @@ from jaxtyping import Array, Float
 from jcompress.channels.graph import ChannelGraph
 from jcompress.channels.kernel_axes import output_axes
 from jcompress.mask import live_weights
+from jcompress.patterns import matches
 from jcompress.structure.unit_groups import UnitGroups, claims_of
 
 Shape = tuple[int, ...]
@@ -104,7 +104,7 @@ def unit_groups(
   chosen = [
     group
     for name, group in graph.groups.items()
-    if names is None or re.fullmatch(names, name)
+    if names is None or matches(names, name)
   ]
   if not graph.groups:
     raise ValueError(
