@@ -17,7 +17,7 @@ from jcompress.quantize.step_feedback import step_feedback
 
 DAMPING = 0.05  # of moments, as a fraction of their mean
 _FINEST, _COARSEST = -4, 1.5  # steps, as powers of two of the spread
-_PER_OCTAVE = ((2**16, 8), (2**20, 4), (2**62, 2))  # up to so many entries
+_PER_OCTAVE = 2
 
 
 class Choice(NamedTuple):
@@ -77,8 +77,7 @@ def candidates(
   found = [Choice('float', {})]
   spread = float(np.std(tree.to_host(w), dtype=np.float64))
   if 'steps' in methods and spread > 0:
-    count = next(n for size, n in _PER_OCTAVE if w.size < size)
-    powers = np.arange(_FINEST, _COARSEST, 1 / count)
+    powers = np.arange(_FINEST, _COARSEST, 1 / _PER_OCTAVE)
     steps = [{'step': float(spread * 2**p)} for p in powers]
     method = 'feedback' if has_moments else 'steps'
     found += [Choice(method, settings) for settings in steps]

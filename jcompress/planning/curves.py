@@ -10,6 +10,7 @@ from jcompress import tree
 from jcompress.planning.choices import Choice, quantized
 
 Metric = Callable[[Any], float]
+_BETWEEN = 24  # steps for each that is tried
 _PROBE = 0.02  # the squared error, relative, at which prices are taken
 
 
@@ -39,15 +40,10 @@ def curve(w: Any, choices: Sequence[Choice], moments: Any = None) -> Curve:
     choices: to try.
     moments: second moments of the inputs, `[in, in]`.
   """
-  exact = tree.to_host(w).astype(np.float64)
-  exact = exact.reshape(-1, exact.shape[-1])
-  within = lambda x: np.vdot(x, x if moments is None else moments @ x)
-  energy = within(exact) or 1.0
 
   def measured(choice):
     leaf = quantized(choice, w, moments)
-    values = tree.to_host(leaf.decode()).astype(np.float64)
-    return leaf.bits() / 8, within(values.reshape(exact.shape) - exact) / energy
+    return leaf.bits() / 8, _error(w, leaf, moments)
 
   pairs = [measured(_quick(choice)) for choice in choices]
   sizes, errors = (np.array(x) for x in zip(*pairs, strict=True))
@@ -56,7 +52,37 @@ def curve(w: Any, choices: Sequence[Choice], moments: Any = None) -> Curve:
     at = _nearest(np.where(slow, errors, np.inf))
     if errors[at]:
       errors[slow] *= measured(choices[at])[1] / errors[at]
+  return _denser(Curve(tuple(choices), sizes, errors))
+
+
+def _denser(curve):
+  """With steps between: bytes and the logs of errors are nearly straight."""
+  choices, points = [], []
+  rows = list(zip(*curve, strict=True))
+  for (a, *left), (b, *right) in zip(rows, [*rows[1:], rows[-1]], strict=True):
+    is_between = a.method == b.method and left[1] > 0 < right[1]
+    parts = _BETWEEN if 'step' in a.settings and a != b and is_between else 1
+    for i in range(parts):
+      t = i / parts
+      between = lambda x, y, t=t: float((1 - t) * x + t * y)
+      step = between(*(np.log(c.settings.get('step', 1)) for c in (a, b)))
+      at = {'step': float(np.exp(step))} if i else {}
+      choices.append(Choice(a.method, {**a.settings, **at}))
+      error = (
+        np.exp(between(np.log(left[1]), np.log(right[1]))) if i else left[1]
+      )
+      points.append((between(left[0], right[0]), error))
+  sizes, errors = np.array(points).T
   return Curve(tuple(choices), sizes, errors)
+
+
+def _error(w, leaf, moments):
+  """Squared, relative, of the array or of what it makes of its inputs."""
+  exact = tree.to_host(w).astype(np.float64)
+  exact = exact.reshape(-1, exact.shape[-1])
+  change = tree.to_host(leaf.decode()).reshape(exact.shape) - exact
+  within = lambda x: np.vdot(x, x if moments is None else moments @ x)
+  return within(change) / (within(exact) or 1.0)
 
 
 def _quick(choice):
@@ -101,10 +127,21 @@ def prices(
       found[path] = 0.0
       continue
     leaf = quantized(choices[at], arrays[path], moments.get(path))
+    error = _error(arrays[path], leaf, moments.get(path))
     changed = replaced(params, {path: leaf.decode()})
-    found[path] = (float(metric(changed)) - least) / errors[at]
+    found[path] = (float(metric(changed)) - least) / error
   floor = max(found.values(), default=0) / 1000 or 1.0
   return {path: max(price, floor) for path, price in found.items()}
+
+
+def weight_error(params: Any, shown: Any, shares: Mapping[str, float]) -> float:
+  """The root of the mean of `|w' - w|^2 / |w|^2`, each array with its share."""
+  before, after = tree.by_name(params), tree.by_name(shown)
+  total = 0.0
+  for path, share in shares.items():
+    a, b = (tree.to_host(t[path]).astype(np.float64) for t in (before, after))
+    total += share * ((b - a) ** 2).sum() / ((a**2).sum() or 1.0)
+  return float(total**0.5)
 
 
 def replaced(params: Any, arrays: Mapping[str, Any]) -> Any:

@@ -10,13 +10,19 @@ from jcompress.code import container
 from jcompress.encoded import decode
 from jcompress.patterns import matches
 from jcompress.planning.choices import Choice, candidates
-from jcompress.planning.curves import Curve, Metric, curve, prices
+from jcompress.planning.curves import (
+  Curve,
+  Metric,
+  curve,
+  prices,
+  weight_error,
+)
 from jcompress.planning.plan import Plan, Point, matrices
 
 LEAST = 1024  # entries of an array that is worth a choice
 _GRID = 4000  # of what a byte may be worth
 _TRIES = 8  # networks that are made and measured
-_NEAR = {'size': 0.99, 'error': 0.9}  # of the budget: near enough
+_NEAR = {'size': 0.997, 'error': 0.95}  # of the budget: near enough
 
 
 def plan(
@@ -148,9 +154,11 @@ class _Search(NamedTuple):
     choices = {p: self.curves[p].choices[i] for p, i in chosen.items()}
     encoded = Plan(choices, 0, 0.0).apply(self.params, self.moments)
     size = len(container.pack(encoded))
-    error = float(self.foretold(chosen)['error'])
-    if self.metric is not None:
-      error = float(self.metric(decode(encoded)))
+    shown = decode(encoded)
+    if self.metric is None:
+      error = weight_error(self.params, shown, self.prices)
+    else:
+      error = float(self.metric(shown))
     return choices, Point(size, error)
 
   def worths(self) -> np.ndarray:

@@ -15,6 +15,16 @@ def test_a_curve_falls_with_the_bytes():
   assert found.sizes[order][-1] == W.nbytes and found.errors[order][-1] == 0
 
 
+def test_steps_between_those_that_are_tried_are_foretold():
+  found = curves.curve(W, candidates(W, ['steps'], -1))
+  steps = [c.settings.get('step') for c in found.choices]
+  assert len(steps) > 200 and len(set(steps)) == len(steps)
+  for i in range(3, len(steps), 31):
+    alone = curves.curve(W, [found.choices[i]])
+    np.testing.assert_allclose(found.errors[i], alone.errors[0], rtol=0.2)
+    np.testing.assert_allclose(found.sizes[i], alone.sizes[0], rtol=0.05)
+
+
 def test_errors_are_relative_and_squared():
   w = np.array([[3.0, 4.0]], np.float32)
   choice = Choice('steps', {'step': 8.0, 'strength': 0.0})
