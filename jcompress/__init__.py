@@ -98,6 +98,7 @@ from jcompress.quantize.error_corrected import error_corrected_pq
 from jcompress.quantize.fixed_point import fixed_point, fixed_point_updates
 from jcompress.quantize.gptq import gptq
 from jcompress.quantize.grid_quantize import grid_quantize
+from jcompress.quantize.hadamard_quantize import hadamard_quantize
 from jcompress.quantize.hqq import hqq
 from jcompress.quantize.importance import second_moment
 from jcompress.quantize.incremental import incremental_quantize
@@ -186,6 +187,7 @@ __all__ = [
   'greedy_filters',
   'grid_quantize',
   'group_lasso',
+  'hadamard_quantize',
   'hard_concrete',
   'hard_concrete_labels',
   'hash_frequencies',

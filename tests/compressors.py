@@ -186,6 +186,10 @@ def table(like):
     'nf4': lambda: Entry(jc.grid_quantize('nf4', block=4)),
     'mxfp4': lambda: Entry(jc.grid_quantize('mxfp4')),
     'e4m3': lambda: Entry(jc.grid_quantize('e4m3', scale_dtype='float32')),
+    'hadamard': lambda: Entry(
+      jc.hadamard_quantize(3, block=4),
+      'a rotation spreads each weight over the others of its piece',
+    ),
     'hessian_kmeans': lambda: Entry(
       jc.hessian_kmeans_share(k=5, importance=rising(like)),
       structural=True,

@@ -1,10 +1,10 @@
 """How each kind of encoded leaf becomes bytes.
 
-`Sparse`, `Codebook`, `Quantized` and `Blocks` have layouts of their own: the
-positions of what is kept (or of the codes that are not the commonest one) and
-the values at them; `Stacked` and `Scaled` hold the records of other leaves.
-Every other kind is written field by field, static fields as plain values; a
-kind added later needs nothing here, it is found by its name among the
+`Sparse`, `Codebook`, `Quantized`, `Blocks` and `Rotated` have layouts of their
+own: the positions of what is kept (or of the codes that are not the commonest
+one) and the values at them; `Stacked` and `Scaled` hold the records of other
+leaves. Every other kind is written field by field, static fields as plain
+values; a kind added later needs nothing here, it is found by its name among the
 subclasses of `encoded.Encoded`.
 
 A record is one byte (the layout) and the layout's streams.
@@ -24,7 +24,11 @@ CODEBOOK = {False: 2, True: 3}  # by whether the codes are split
 _QUANTIZED = {False: 4, True: 5}
 _STACKED, _SCALED = 6, 7
 _GRIDS = types.MappingProxyType(
-  {encoded.Quantized: ('scale', 'zero'), encoded.Blocks: ('scale', 'centers')}
+  {
+    encoded.Quantized: ('scale', 'zero'),
+    encoded.Blocks: ('scale', 'centers'),
+    encoded.Rotated: ('scale', 'centers', 'signs'),
+  }
 )
 _MOST = 1 << 15  # codes of 16 bits begin at -_MOST or later
 
@@ -184,7 +188,7 @@ def _decode_quantized(reader, cls, split):
 
 
 def _check_centers(leaf, codes, what):
-  if type(leaf) is encoded.Blocks and codes.size:
+  if 'centers' in _GRIDS[type(leaf)] and codes.size:
     low, high, k = int(codes.min()), int(codes.max()), leaf.centers.size
     if not 0 <= low <= high < k:
       raise ValueError(f'{what} has codes in {low} .. {high} of {k} centers.')

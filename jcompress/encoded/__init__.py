@@ -32,6 +32,7 @@ from jcompress.encoded.leaves import as_it_is as as_it_is
 from jcompress.encoded.packed_signs import PackedSigns as PackedSigns
 from jcompress.encoded.product import Product as Product
 from jcompress.encoded.quantized import Quantized as Quantized
+from jcompress.encoded.rotated import Rotated as Rotated
 from jcompress.encoded.scaled import Scaled as Scaled
 from jcompress.encoded.stacked import Stacked as Stacked
 from jcompress.encoded.trees import bits as bits
