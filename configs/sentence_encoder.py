@@ -55,6 +55,7 @@ from jcompress import tree
 from jcompress.experiments import changes, minilm, recipe
 from jcompress.experiments.recipe import Train
 from jcompress.experiments.sentences import CALIBRATION
+from jcompress.planning.choices import Choice
 
 KERNELS = jc.KERNELS
 BOTH = r'.*/kernel|words/embedding'
@@ -88,6 +89,18 @@ SETTINGS = {
   'kmeans_8_words': dict(method='kmeans', k=8, pattern=BOTH),
   'moments_8_words': dict(method='moments', k=8, pattern=BOTH),
   'moments_16': dict(method='moments', k=16),
+  'group_128': dict(
+    method='choice',
+    name='linear',
+    settings=dict(bits=4, tile=128, symmetric=False),
+  ),
+  'nf4': dict(method='choice', name='grid', settings=dict(grid='nf4')),
+  'hqq_4': dict(method='choice', name='hqq', settings=dict(bits=4)),
+  'gptq_4': dict(
+    method='choice',
+    name='gptq',
+    settings=dict(bits=4, group=128, symmetric=False),
+  ),
   'plan_8500': dict(method='plan', size=8_500_000, known=True),
   'plan_7000': dict(method='plan', size=7_000_000, known=True),
   'plan_8500_free': dict(method='plan', size=8_500_000, known=False),
@@ -120,6 +133,19 @@ def get_stages(config, task):
   return [changes.change_params('prune', solve), at_once]
 
 
+def one_choice(config, start):
+  """One quantizer for all kernels and the words, with what they multiply."""
+  embed = lambda p, tokens: minilm.embed(minilm.model(), p, tokens)
+  batches = minilm.made_up(8) + 8 * minilm.unpadded(calibration(config))
+  moments = jc.curvature.input_hessian(embed, start.params, batches)
+  choice = Choice(config.name, config.settings.to_dict())
+  plain = Choice('linear', dict(bits=4, tile=128, symmetric=False))
+  paths = tree.paths(tree.split(BOTH, start.params)[0])
+  is_new = lambda path: config.name != 'gptq' or path in moments
+  choices = {p: choice if is_new(p) else plain for p in paths}
+  return jc.Plan(choices, 0, 0.0).compressor(moments)
+
+
 def planned(config, start):
   """Plans bits for all arrays by what their errors do to the embeddings.
 
@@ -143,6 +169,8 @@ def compressed(config, start):
   """Compresses the arrays of a row; finds what they alone cost in a file."""
   if config.method == 'plan':
     return planned(config, start)
+  if config.method == 'choice':
+    return one_choice(config, start), {}
   comp = compressor(config, start)
   chosen = tree.split(config.pattern, start.params)[0]
   size = len(jc.pack(comp.encode(*comp.init(chosen))))

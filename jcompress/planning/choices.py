@@ -10,6 +10,9 @@ import numpy as np
 from jcompress import tree
 from jcompress.encoded import Dense, Encoded
 from jcompress.prune.inverse_factor import factor_inverse
+from jcompress.quantize.gptq import gptq
+from jcompress.quantize.grid_quantize import grid_quantize
+from jcompress.quantize.hqq import hqq
 from jcompress.quantize.kmeans_share import kmeans_share
 from jcompress.quantize.linear import linear_quantize
 from jcompress.quantize.step_codebook import step_codebook
@@ -33,7 +36,8 @@ def quantized(choice: Choice, w: Any, moments: Any = None) -> Encoded:
   Args:
     choice: a method of `METHODS`, and its settings.
     w: floats.
-    moments: second moments of the inputs, `[in, in]`, for `'feedback'`.
+    moments: second moments of the inputs, `[in, in]`, for `'feedback'` and
+      `'gptq'`.
 
   Raises:
     ValueError: a method that is not known, settings that it does not take, or
@@ -45,8 +49,13 @@ def quantized(choice: Choice, w: Any, moments: Any = None) -> Encoded:
       f'{", ".join(METHODS)}.'
     )
   settings = dict(choice.settings)
-  if choice.method == 'feedback':
+  if choice.method in ('feedback', 'gptq'):
     settings['moments'] = moments
+    if moments is None:
+      raise ValueError(
+        f'The plan rounds by {choice.method}, which needs the second moments '
+        'of the inputs: give moments, as of curvature.input_hessian.'
+      )
   try:
     return METHODS[choice.method](w, **settings)
   except TypeError as error:
@@ -86,6 +95,13 @@ def candidates(
     found += [Choice('linear', s) for s in settings]
   if 'kmeans' in methods:
     found += [Choice('kmeans', {'bits': bits}) for bits in range(1, 7)]
+  if 'gptq' in methods and has_moments:
+    found += [Choice('gptq', {'bits': bits}) for bits in range(2, 9)]
+  if 'hqq' in methods and axis == -1:
+    found += [Choice('hqq', {'bits': bits}) for bits in range(2, 9)]
+  if 'grid' in methods:
+    grids = ('mxfp4', 'nf4', 'mxfp6_e2m3', 'e4m3')
+    found += [Choice('grid', {'grid': g, 'axis': axis}) for g in grids]
   return found
 
 
@@ -99,12 +115,12 @@ def _at_once(make):
   return encode
 
 
+def _gptq(w, bits, moments, **settings):
+  leaf, _ = gptq(w, moments, bits, **settings)
+  return leaf
+
+
 def _with_feedback(w, step, moments, damping=DAMPING):
-  if moments is None:
-    raise ValueError(
-      'The plan rounds with feedback, which needs the second moments of the '
-      'inputs: give moments, as of curvature.input_hessian.'
-    )
   inputs = math.prod(np.shape(w)[:-1])
   found = factor_inverse(moments, inputs, damping, sort=True)
   return step_feedback(w, found, step)
@@ -116,4 +132,7 @@ METHODS: dict[str, Callable[..., Encoded]] = {
   'feedback': _with_feedback,
   'linear': _at_once(linear_quantize),
   'kmeans': _at_once(kmeans_share),
+  'gptq': _gptq,
+  'hqq': hqq,
+  'grid': _at_once(grid_quantize),
 }

@@ -95,7 +95,7 @@ def test_moments_of_the_inputs_save_errors():
   encoded = jc.compress(PARAMS, better, moments=moments)
   assert len(jc.pack(encoded)) == better.size
   assert error(jc.decode(encoded)) == pytest.approx(better.error)
-  with pytest.raises(ValueError, match='rounds with feedback, which needs the'):
+  with pytest.raises(ValueError, match='rounds by feedback, which needs the'):
     better.apply(PARAMS)
 
 
