@@ -54,7 +54,9 @@ class Blocks(Encoded):
     if jnp.issubdtype(scale.dtype, jnp.integer):
       scale = power_of_two(scale)
     scale = spread(scale.astype(jnp.float32), codes.shape, self.tile)
-    return (values * scale).astype(self.dtype)
+    # A scale is rounded, and its largest weight may be the largest there is.
+    most = float(jnp.finfo(self.dtype).max)
+    return jnp.clip(values * scale, -most, most).astype(self.dtype)
 
   def bits(self):
     total = sum(width(x) * x.size for x in (self.scale, self.centers))

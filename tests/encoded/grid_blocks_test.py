@@ -61,3 +61,10 @@ def test_survives_the_file():
 def test_parts_that_do_not_fit_are_refused(scale, centers, message):
   with pytest.raises(ValueError, match=message):
     Blocks(CODES, scale, centers).decode()
+
+
+def test_the_largest_half_precision_weight_stays_finite():
+  w = jnp.array([[1.0, 65504.0], [2.0, -65504.0]], jnp.float16)
+  comp = jc.grid_quantize('nf4')
+  shown = comp.encode(*comp.init(w)).decode()
+  np.testing.assert_array_equal(shown[:, 1], [65504, -65504])
