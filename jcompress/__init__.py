@@ -116,6 +116,7 @@ from jcompress.quantize.product import product_quantize
 from jcompress.quantize.residual import residual_quantize
 from jcompress.quantize.smooth import smooth_scales
 from jcompress.quantize.step_codebook import step_codebook
+from jcompress.quantize.step_feedback import step_feedback
 from jcompress.quantize.vector_kmeans import vector_kmeans
 from jcompress.reports import report
 from jcompress.share.frequency_hashing import hash_frequencies
@@ -268,6 +269,7 @@ __all__ = [
   'stacked',
   'stacked_axes',
   'step_codebook',
+  'step_feedback',
   'svd',
   'svd_factors',
   'tensor_train',

@@ -1,6 +1,5 @@
 """What a plan chooses from: quantizers of one array, by name and settings."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +8,6 @@ import numpy as np
 
 from jcompress import tree
 from jcompress.encoded import Dense, Encoded
-from jcompress.prune.inverse_factor import factor_inverse
 from jcompress.quantize.gptq import gptq
 from jcompress.quantize.grid_quantize import grid_quantize
 from jcompress.quantize.hqq import hqq
@@ -18,7 +16,6 @@ from jcompress.quantize.linear import linear_quantize
 from jcompress.quantize.step_codebook import step_codebook
 from jcompress.quantize.step_feedback import step_feedback
 
-DAMPING = 0.05  # of moments, as a fraction of their mean
 _FINEST, _COARSEST = -4, 1.5  # steps, as powers of two of the spread
 _PER_OCTAVE = 2
 
@@ -120,10 +117,8 @@ def _gptq(w, bits, moments, **settings):
   return leaf
 
 
-def _with_feedback(w, step, moments, damping=DAMPING):
-  inputs = math.prod(np.shape(w)[:-1])
-  found = factor_inverse(moments, inputs, damping, sort=True)
-  return step_feedback(w, found, step)
+def _with_feedback(w, step, moments, **settings):
+  return step_feedback(w, moments, step, **settings)
 
 
 METHODS: dict[str, Callable[..., Encoded]] = {

@@ -10,12 +10,16 @@ from jcompress.code.arrays import to_device
 from jcompress.encoded import Codebook
 from jcompress.finite import require_finite
 from jcompress.prune.column_blocks import prune_columns
-from jcompress.prune.inverse_factor import Factored
+from jcompress.prune.inverse_factor import factor_inverse
 from jcompress.quantize.step_codebook import step_codebook
 
 
 def step_feedback(
-  w: Float[Array | np.ndarray, '*inputs out'], found: Factored, step: float
+  w: Float[Array | np.ndarray, '*inputs out'],
+  hessian: Float[Array | np.ndarray, 'in in'],
+  step: float,
+  *,
+  damping: float = 0.05,
 ) -> Codebook:
   """Rounds a layer to multiples of one step, so that its outputs change least.
 
@@ -25,22 +29,23 @@ def step_feedback(
 
   Args:
     w: kernel; all axes but the last are inputs.
-    found: of `factor_inverse(hessian, inputs, damping, sort=True)`.
+    hessian: `X^T X` of the inputs, see `layer_obs`; its scale does not matter.
     step: distance of values, `> 0`.
+    damping: added to the diagonal of the Hessian, as a fraction of its mean
+      over the inputs that are not dead, `>= 0`.
 
   Raises:
     ValueError: NaN or inf, a step that is not positive or gives more than
-      65,535 values; a factor of another number of inputs.
+      65,535 values; a Hessian that does not fit or has no inverse.
+
+  References:
+    Frantar et al., GPTQ, 2022, arXiv 2210.17323, algorithm 1.
   """
   require_finite(w, 'step_feedback')
   inputs = math.prod(w.shape[:-1])
-  if len(found.order) != inputs:
-    raise ValueError(
-      f'The moments are of {len(found.order)} inputs, the kernel '
-      f'{list(w.shape)} has {inputs}.'
-    )
   if not 0 < step < np.inf:
     raise ValueError(f'step is {step}; it must be positive and finite.')
+  found = factor_inverse(hessian, inputs, damping, sort=True)
   rows = tree.to_host(w).astype(np.float64).reshape(inputs, w.shape[-1]).T
   swept = np.empty_like(rows)
   swept[:, found.order] = prune_columns(
