@@ -16,7 +16,7 @@ from jcompress.quantize.linear import linear_quantize
 from jcompress.quantize.step_codebook import step_codebook
 from jcompress.quantize.step_feedback import step_feedback
 
-_FINEST, _COARSEST = -4, 1.5  # steps, as powers of two of the spread
+_FINEST, _COARSEST = -4, 4.5  # steps, as powers of two of the spread
 _PER_OCTAVE = 2
 
 
