@@ -60,6 +60,7 @@ from jcompress.mask import with_mask
 from jcompress.planning.compress import compress
 from jcompress.planning.plan import Plan
 from jcompress.planning.planner import plan
+from jcompress.planning.run_packed import run_packed
 from jcompress.prune import densities
 from jcompress.prune.allocation import allocate
 from jcompress.prune.at_initialization import (
@@ -245,6 +246,7 @@ __all__ = [
   'residual_quantize',
   'response_factors',
   'rigl',
+  'run_packed',
   'save',
   'scale_by_glorot',
   'schedules',

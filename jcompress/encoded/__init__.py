@@ -29,6 +29,7 @@ from jcompress.encoded.leaves import LowRank as LowRank
 from jcompress.encoded.leaves import Signs as Signs
 from jcompress.encoded.leaves import Sparse as Sparse
 from jcompress.encoded.leaves import as_it_is as as_it_is
+from jcompress.encoded.narrow import packed as packed
 from jcompress.encoded.packed_signs import PackedSigns as PackedSigns
 from jcompress.encoded.product import Product as Product
 from jcompress.encoded.quantized import Quantized as Quantized
