@@ -13,9 +13,11 @@ from absl import flags
 import jcompress as jc
 from jcompress import reports
 from jcompress.code import container
+from jcompress.code.atomic import replace_file
 from jcompress.experiments import (
   arguments,
   checkpoint_commands,
+  exporting,
   files,
   results,
   runs,
@@ -40,6 +42,8 @@ jcompress inspect FILE.jcz
                 Prints what each layer costs in the file.
 jcompress evaluate FILE.jcz [--data=NAME] [--config=FILE.py[:ROW]]
                 Rebuilds the model from the file and measures it.
+jcompress export FILE.jcz --output=MODEL.stablehlo
+                Writes the packed network as StableHLO.
 jcompress sensitivity FILE.jcz | --config=FILE.py[:ROW] --workdir=FOLDER
                 Prunes each layer alone, of a file or after a stage of a run.
 jcompress sweep --config=FILE.py[:ROW] [...] --seeds=0,1,2 --workdir=FOLDER
@@ -66,6 +70,12 @@ jcompress evaluate FILE.jcz
 
 Rebuilds the model from the file, and measures it on the test examples. A model
 that does not come with the package needs the --config that made it."""
+
+EXPORT = """\
+jcompress export FILE.jcz --output=MODEL.stablehlo [--rows=1] [--config=FILE.py]
+
+Writes the network and its packed weights as StableHLO for CPU, GPU and TPU.
+jax.export.deserialize(data).call(*inputs) runs it."""
 
 SENSITIVITY = """\
 jcompress sensitivity FILE.jcz [--config=FILE.py[:ROW]]
@@ -105,6 +115,7 @@ def main(words: Sequence[str]) -> None:
     'decompress': checkpoint_commands.decompress,
     'compare': checkpoint_commands.compare,
     'inspect': _inspect,
+    'export': _export,
     'evaluate': _evaluate,
     'sensitivity': _sensitivity,
     'sweep': sweep.main,
@@ -135,8 +146,8 @@ def _train(words):
     raise ValueError('train needs --config=FILE.py and --workdir=FOLDER.')
   if values.distributed:
     jax.distributed.initialize()
-  root = values.root and pathlib.Path(values.root)
-  workdir = pathlib.Path(values.workdir)
+  folders = values.root, values.workdir
+  root, workdir = (folder and pathlib.Path(folder) for folder in folders)
   runs.run_recipe(parser.recipe(), values.config, workdir, root)
 
 
@@ -156,21 +167,40 @@ def _evaluate(words):
   parser.config(words)
   if not parser.parse(words, 1):
     return
-  (path,) = parser.others
-  task, variables = _network(parser, path)
-  found = evaluate(task, variables)
-  print(f'{runs.in_words(found)} on {task.about.get("data")}, from {path}')
+  task, variables = _network(parser, parser.others[0])
+  found, data = runs.in_words(evaluate(task, variables)), task.about.get('data')
+  print(f'{found} on {data}, from {parser.others[0]}')
+
+
+def _export(words):
+  parser = arguments.Parser(EXPORT)
+  parser.folder('output', 'the file to write')
+  parser.count('rows', 1, 'examples at a time')
+  parser.data()
+  parser.config(words)
+  if not parser.parse(words, 1):
+    return
+  values, artifact = parser.values, jc.load(parser.others[0])
+  if values.output is None:
+    raise ValueError('export needs --output=MODEL.stablehlo.')
+  task, tree = _task(parser, artifact), files.encoded_variables(artifact)
+  data, inputs = exporting.stablehlo(task, tree, values.rows)
+  replace_file(values.output, lambda path: path.write_bytes(data))
+  print(f'{values.output}: {len(data):,} bytes, of {", ".join(inputs)}')
 
 
 def _network(parser, path):
   """The task and the variables of a file, by its config where one is given."""
-  artifact, values = jc.load(path), parser.values
+  artifact = jc.load(path)
+  return _task(parser, artifact), files.variables_of(artifact)
+
+
+def _task(parser, artifact):
+  values = parser.values
   if values.config is not None:
     task = parser.recipe().get_task(values.config)
-    task = files.shrunk(task, artifact.metadata)
-  else:
-    task = files.task_of(artifact.metadata, values.data, values.data_dir)
-  return task, files.variables_of(artifact)
+    return files.shrunk(task, artifact.metadata)
+  return files.task_of(artifact.metadata, values.data, values.data_dir)
 
 
 def _sensitivity(words):

@@ -81,11 +81,16 @@ def shrunk(task: Task, metadata: Mapping[str, Any]) -> Task:
   return task
 
 
+def encoded_variables(artifact: jc.Artifact) -> Any:
+  """The encoded variables of a file; one of params alone is taken, too."""
+  tree = artifact.tree
+  is_whole = isinstance(tree, dict) and 'params' in tree
+  return tree if is_whole else {'params': tree}
+
+
 def variables_of(artifact: jc.Artifact) -> Variables:
-  """The decoded variables of a file; one of params alone is taken, too."""
-  variables = jc.decode(artifact.tree)
-  is_whole = isinstance(variables, dict) and 'params' in variables
-  return variables if is_whole else {'params': variables}
+  """The decoded variables of a file."""
+  return jc.decode(encoded_variables(artifact))
 
 
 def load(path: str | pathlib.Path) -> tuple[Task, Variables]:
