@@ -38,6 +38,7 @@ from jcompress.factor.adapt import low_rank_adapt
 from jcompress.factor.budget import allocate_ranks
 from jcompress.factor.canonical import canonical_factors
 from jcompress.factor.evbmf import evbmf_rank
+from jcompress.factor.factorize import factored, factorize
 from jcompress.factor.low_rank import low_rank
 from jcompress.factor.methods import (
   canonical,
@@ -175,6 +176,8 @@ __all__ = [
   'energy_rank',
   'error_corrected_pq',
   'evbmf_rank',
+  'factored',
+  'factorize',
   'few_multiplications',
   'filter_norms',
   'filter_sensitivity',

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-from jcompress import tree
 from jcompress.channels.graph import Keep, Plan
 from jcompress.channels.interpreter import evaluate
 from jcompress.channels.removal import mask_channels, remove_channels
 from jcompress.channels.sizes import cut
 from jcompress.channels.trace import channel_groups, tied_groups
+from jcompress.traced.agreement import require_equal
 
 SmallApply = Callable[..., Any]
 
@@ -68,7 +68,7 @@ def shrink(
   masked = jax.jit(apply_fn)(mask_channels(params, plan), *inputs)
   masked = _cut(plan, masked)
   got = jax.jit(small_apply)(small, *inputs)
-  _require_equal(masked, got, tolerance, 'the masked network', '')
+  require_equal(masked, got, tolerance, 'the masked network', '')
   return small, small_apply
 
 
@@ -135,7 +135,7 @@ def verify_rebuilt(
   hint = f' Notes of the groups: {"; ".join(notes)}.' if notes else ''
   expected = jax.jit(partial(evaluate, plan))(params, *inputs)
   got = jax.jit(apply_fn)(params, *inputs)
-  _require_equal(expected, got, tolerance, 'the traced computation', hint)
+  require_equal(expected, got, tolerance, 'the traced computation', hint)
 
 
 def _form(xs):
@@ -173,32 +173,3 @@ def _cut(plan, outputs):
     x if isinstance(v, Literal) else cut(plan, x, graph.frame.arrays[v])
     for v, x in zip(atoms, jax.tree.leaves(outputs), strict=True)
   )
-
-
-def _require_equal(expected, got, tolerance, reference, hint):
-  paths = tree.paths(expected)
-  pairs = zip(jax.tree.leaves(expected), jax.tree.leaves(got), strict=True)
-  for path, (a, b) in zip(paths, pairs, strict=True):
-    if np.shape(a) != np.shape(b):
-      raise ValueError(
-        f'Output {path!r} has shape {np.shape(b)}, that of {reference} '
-        f'{np.shape(a)}.'
-      )
-    if jnp.issubdtype(a.dtype, jax.dtypes.extended):
-      continue
-    limit = _rounding(a.dtype) if tolerance is None else tolerance
-    a, b = (np.asarray(x).astype(np.float64) for x in (a, b))
-    error = np.abs(a - b).max(initial=0)
-    error = error / np.abs(a).max(initial=0) if error > 0 else error
-    if not error <= limit:
-      raise ValueError(
-        f'Output {path!r} differs from that of {reference} by {error:.3g} of '
-        f'its largest entry; {limit:.3g} are allowed.{hint}'
-      )
-
-
-def _rounding(dtype):
-  """How far results in a dtype may differ that were summed differently."""
-  if not jnp.issubdtype(dtype, jnp.inexact):
-    return 0
-  return max(1e-5, 8 * float(jnp.finfo(dtype).eps))

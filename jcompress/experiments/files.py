@@ -9,7 +9,7 @@ import jax
 
 import jcompress as jc
 from jcompress import models
-from jcompress.experiments import data, minilm, tasks, text
+from jcompress.experiments import data, factoring, minilm, tasks, text
 from jcompress.experiments.networks import Variables
 from jcompress.experiments.removal import without
 from jcompress.experiments.task import Task
@@ -30,6 +30,8 @@ def describe(task: Task, recipe: str, seed: int) -> dict[str, Any]:
     metadata['model'] = task.model._asdict()
   if task.removed:
     metadata['removed'] = list(task.removed)
+  if task.factored:
+    metadata['factored'] = list(task.factored)
   return metadata
 
 
@@ -74,10 +76,19 @@ def task_of(
 
 
 def shrunk(task: Task, metadata: Mapping[str, Any]) -> Task:
-  """The task without the channels that a file says were removed."""
+  """The task without the channels that a file says were removed, and factored.
+
+  A factorization is made `after` so many removals.
+  """
   forms = jax.eval_shape(task.init, jax.random.key(0))
-  for removed in metadata.get('removed', ()):
-    task, forms = without(task, forms, removed)
+  removals = list(metadata.get('removed', ()))
+  factorizations = metadata.get('factored', ())
+  for i in range(len(removals) + 1):
+    for record in factorizations:
+      if record['after'] == i:
+        task, forms = factoring.again(task, forms, record)
+    if i < len(removals):
+      task, forms = without(task, forms, removals[i])
   return task
 
 

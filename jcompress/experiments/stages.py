@@ -113,7 +113,8 @@ def _begin(done, stage, recipe, config, root):
   workdir = folder(root, other.name, config.seed)
   found = run(other, numbers, workdir, root=root, until=stage.stage)
   # A network that was changed brings the task that computes it.
-  task = found.task if found.task.removed else done.task
+  is_changed = found.task.removed or found.task.factored
+  task = found.task if is_changed else done.task
   measured = done.measured | {stage.name: found.measured[stage.stage]}
   return Done(task, found.variables, _as_they_are(found.variables), measured)
 

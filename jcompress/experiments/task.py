@@ -30,6 +30,7 @@ class Task(NamedTuple):
     model: name and options of a bundled model.
     about: what a file says beside: the kind of task, its data and inputs.
     removed: the channels that were removed since `init`, see `removal`.
+    factored: the factorizations since `init`, see `factoring`.
   """
 
   init: Callable[[jax.Array], Variables]
@@ -42,6 +43,7 @@ class Task(NamedTuple):
   model: models.Model | None = None
   about: dict[str, Any] = {}
   removed: tuple[dict[str, bytes], ...] = ()
+  factored: tuple[dict[str, Any], ...] = ()
 
 
 def checked(task: Task) -> Task:

@@ -74,6 +74,11 @@ class Method:
           f'{self.name} has the rank {rank!r}; it must be an int >= 1.'
         )
 
+  def record(self) -> dict[str, Any]:
+    """What `method_of` makes it from again: plain values, for metadata."""
+    options = [list(x) if isinstance(x, tuple) else x for x in self.options]
+    return {'name': self.name, 'ranks': list(self.ranks), 'options': options}
+
   def factors(
     self,
     kernel: Float[Array, '...'],

@@ -5,7 +5,8 @@ them as layers of their own.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jcompress.factor import plans
 from jcompress.factor.canonical import canonical_factors
@@ -119,6 +120,65 @@ def tensor_train(
     plans.train_plan,
     plans.train_shape,
   )
+
+
+def method_of(record: Mapping[str, Any]) -> Method:
+  """The method of which `Method.record` gave this.
+
+  >>> method_of(tucker2(2, 3).record()) == tucker2(2, 3)
+  True
+
+  Args:
+    record: `name`, `ranks` and `options`, from a file: anything is checked.
+
+  Raises:
+    ValueError: it is the record of no method.
+  """
+  try:
+    ranks, options = list(record['ranks']), list(record['options'])
+    if any(type(rank) is not int for rank in ranks):
+      raise ValueError(f'The ranks are {ranks}; they must be ints.')
+    return _MAKERS[record['name']](ranks, options)
+  except (KeyError, TypeError, ValueError) as error:
+    raise ValueError(
+      f'{record!r} is the record of no factorization; it must have the name '
+      f'({", ".join(_MAKERS)}), the ranks and the options that '
+      '`Method.record` gives.'
+    ) from error
+
+
+def _made_canonical(ranks, options):
+  (rank,), (ridge, starts, sweeps) = ranks, options
+  return canonical(rank, ridge=ridge, starts=starts, sweeps=sweeps)
+
+
+def _made_train(ranks, options):
+  (rank,), (ins, outs, shape) = ranks, options
+  return tensor_train(ins, outs, rank, shape=shape)
+
+
+def _made_tucker2(ranks, options):
+  (a, b), (sweeps,) = ranks, options
+  return tucker2(a, b, sweeps=sweeps)
+
+
+def _made_svd(ranks, options):
+  (rank,), (in_axes,) = ranks, options
+  return svd(rank, in_axes=in_axes)
+
+
+def _made_separable(ranks, options):
+  (rank,), () = ranks, options
+  return separable(rank)
+
+
+_MAKERS = {
+  'svd': _made_svd,
+  'separable': _made_separable,
+  'tucker2': _made_tucker2,
+  'canonical': _made_canonical,
+  'tensor_train': _made_train,
+}
 
 
 def _svd(method, kernel, key):

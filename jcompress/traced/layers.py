@@ -7,7 +7,7 @@ reversed before.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -103,7 +103,11 @@ def layers(
 
 
 def evaluate(
-  apply_fn: Callable[..., Any], params: Any, *inputs: Any, call: Call
+  apply_fn: Callable[..., Any],
+  params: Any,
+  *inputs: Any,
+  call: Call,
+  paths: Collection[str] | None = None,
 ) -> Any:
   """Runs a model with each layer replaced.
 
@@ -117,11 +121,15 @@ def evaluate(
     *inputs: arrays.
     call: `(layer, x, kernel) -> y`, run in place of each layer; `layer(x,
       kernel)` is what the model itself would compute.
+    paths: of the leaves whose layers are replaced; of all if not given. Others
+      are run as traced, with their derivative rules.
   """
   closed, out = jaxprs.trace(apply_fn, params, *inputs)
   values = jax.tree.leaves((params, *inputs))
   kernels = [
     Operand(path, tuple((i,) for i in range(jnp.ndim(x))), jnp.shape(x))
+    if paths is None or path in paths
+    else None
     for path, x in zip(tree.paths(params), jax.tree.leaves(params), strict=True)
   ]
   operands = kernels + [None] * (len(values) - len(kernels))
