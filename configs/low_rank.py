@@ -6,7 +6,7 @@ r"""Layers in place of layers: low-rank factors that run, and are trained on.
 The dense network is that of another config, shared below one `--root`. The
 stage `factor` shows the error at once; of ResNet-20 `recalibrate` measures
 batch statistics anew; `tune` trains the factors on, at a tenth of the rate of
-the dense network or less. Errors in percent on `mnist_5k` with
+the dense network. Errors in percent on `mnist_5k` with
 `--config.share=0.3`, seed 0 (dense: 7.5, 431,080 parameters, 2,293,000
 multiply-accumulates):
 
@@ -22,10 +22,10 @@ multiply-accumulates):
 `svd`, `separable`, `tucker2` and `canonical` factor `conv2` of LeNet-5 in that
 way and `fc1` by SVD, of fixed ranks; the first and the last layer stay dense.
 `evbmf` takes ranks of `tucker2` by variational Bayes, `budget` ranks of `svd`
-that share out a budget of parameters over all layers. Layers where a rank does
-not pay stay dense. `pipeline` goes on from `tucker2`: the factors are pruned,
-then shared, in one file (the error after `share`). Pruned zeros would be lost by a factorization, so that
-it comes first.
+that share out a budget of parameters over both. Layers where a rank does not
+pay stay dense. `pipeline` goes on from `tucker2`: the factors are pruned, then
+shared, in one file (its error is that after `share`). Pruned zeros would be
+lost by a factorization, so that it comes first.
 
 References:
   Denton et al., Exploiting Linear Structure Within Convolutional Networks for
