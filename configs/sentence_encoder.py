@@ -46,9 +46,9 @@ made up of random words:
     nf4               11,662,708   0.9736
     hqq_4             11,742,802   0.9687
     gptq_4            11,339,915   0.9872
-    plan_8500          8,478,079   0.9847
-    plan_7000          6,990,996   0.9677
-    plan_8500_free     8,476,230   0.9753
+    plan_8500          8,496,423   0.9848
+    plan_7000          6,996,036   0.9645
+    plan_8500_free     8,473,908   0.9746
 
 The Fisher diagonal is of derivatives along random signs: with other signs,
 `fisher_8` came out at 0.862.
