@@ -33,6 +33,7 @@ from jcompress.encoded.leaves import Sparse as Sparse
 from jcompress.encoded.leaves import as_it_is as as_it_is
 from jcompress.encoded.packed_leaf import Packed as Packed
 from jcompress.encoded.packed_leaf import packed as packed
+from jcompress.encoded.packed_leaf import unpacked as unpacked
 from jcompress.encoded.packed_signs import PackedSigns as PackedSigns
 from jcompress.encoded.product import Product as Product
 from jcompress.encoded.quantized import Quantized as Quantized

@@ -28,7 +28,8 @@ class Layered(Encoded):
     """The layers one by one."""
     count = len(jax.tree.leaves(self.part)[0])
     one = lambda i: jax.tree.map(lambda x: x[i], self.part)
-    return Stacked(tuple(map(one, range(count))), self.axes, self.sizes)
+    made: Any = Stacked
+    return made(tuple(map(one, range(count))), self.axes, self.sizes)
 
   def decode(self):
     return self.stacked().decode()

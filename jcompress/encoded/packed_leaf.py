@@ -10,14 +10,14 @@ import numpy as np
 from jcompress import tree as tree_lib
 from jcompress.arithmetic.small_codes import pack_codes, unpack_codes
 from jcompress.encoded.blocks import Blocks
-from jcompress.encoded.layered import layered
+from jcompress.encoded.layered import Layered, layered
 from jcompress.encoded.leaf import Encoded, is_encoded, leaf, static
 from jcompress.encoded.leaves import Codebook, Signs, Sparse
 from jcompress.encoded.product import Product
 from jcompress.encoded.quantized import Quantized
 from jcompress.encoded.scaled import Scaled
 from jcompress.encoded.stacked import Stacked
-from jcompress.encoded.trees import encoded_leaves
+from jcompress.encoded.trees import encoded_leaves, identity
 
 _FIELDS = {
   Blocks: 'codes',
@@ -73,8 +73,7 @@ def packed(encoded: Any) -> Any:
   Codes of up to 16 values take 4 bits, of up to 4 values 2, of 2 values, signs
   and masks 1. What the tree decodes to is the same, bit for bit. Layers of a
   `Stacked` leaf that are of one form become one `Layered` leaf. Other leaves
-  stay as they are. A file is to be written from the tree itself, it would be no
-  smaller.
+  stay as they are, and tied ones tied. `pack` writes the same file from either.
 
   >>> found = packed(Codebook(jnp.arange(9.0), jnp.array([8, 0], jnp.uint8)))
   >>> found.packed, found.decode()
@@ -87,8 +86,30 @@ def packed(encoded: Any) -> Any:
     ValueError: it is none, or codes of a `Quantized` leaf are traced.
   """
   encoded_leaves(encoded)
-  one = lambda x: _packed(x) if is_encoded(x) else x
+  done: dict[Any, Any] = {}  # with the leaves: their ids stay theirs
+
+  def one(x):
+    if not is_encoded(x):
+      return x
+    same = identity(x)
+    if same not in done:
+      done[same] = x, _packed(x)
+    return done[same][1]
+
   return jax.tree.map(one, encoded, is_leaf=is_encoded)
+
+
+def unpacked(leaf: Encoded) -> Encoded:
+  """The leaf as it was before `packed`, also where it is inside another."""
+  if isinstance(leaf, Packed):
+    return leaf.unpacked()
+  whole: Any = leaf.stacked() if isinstance(leaf, Layered) else leaf
+  if isinstance(whole, Stacked):
+    parts = tuple(map(unpacked, whole.parts))
+    return dataclasses.replace(whole, parts=parts)
+  if isinstance(whole, Scaled):
+    return dataclasses.replace(whole, part=unpacked(whole.part))
+  return whole
 
 
 def _packed(x):

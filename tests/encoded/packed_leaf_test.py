@@ -94,6 +94,21 @@ def test_layers_of_one_form_are_held_together():
   assert jc.bits(got) == jc.bits(wide)
 
 
+def test_the_same_file_is_written_and_tied_leaves_stay_tied():
+  shared = codebook(7)
+  layers = Stacked((codebook(4), codebook(5)), (0,), (2,))
+  tree = {
+    'a': shared,
+    'b': shared,
+    'layers': layers,
+    'same': Stacked((quantized(-1, 3),) * 2, (0,), (2,)),
+    'scaled': Scaled(codebook(3), jnp.full((3, 1), 2.0)),
+  }
+  got = packed(tree)
+  assert got['a'] is got['b']
+  assert jc.pack(got) == jc.pack(tree)
+
+
 def test_layers_of_64_bits_stay_apart():
   stacked = Stacked((Dense(np.ones(2)),) * 2, (0,), (2,))
   assert packed(stacked) is stacked
