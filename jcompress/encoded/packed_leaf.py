@@ -101,15 +101,18 @@ def packed(encoded: Any) -> Any:
 
 def unpacked(leaf: Encoded) -> Encoded:
   """The leaf as it was before `packed`, also where it is inside another."""
-  if isinstance(leaf, Packed):
-    return leaf.unpacked()
-  whole: Any = leaf.stacked() if isinstance(leaf, Layered) else leaf
-  if isinstance(whole, Stacked):
-    parts = tuple(map(unpacked, whole.parts))
-    return dataclasses.replace(whole, parts=parts)
-  if isinstance(whole, Scaled):
-    return dataclasses.replace(whole, part=unpacked(whole.part))
-  return whole
+  return _unpacked(leaf)
+
+
+def _unpacked(x):
+  if isinstance(x, Packed):
+    return x.unpacked()
+  x = x.stacked() if isinstance(x, Layered) else x
+  if isinstance(x, Stacked):
+    return dataclasses.replace(x, parts=tuple(map(_unpacked, x.parts)))
+  if isinstance(x, Scaled):
+    return dataclasses.replace(x, part=_unpacked(x.part))
+  return x
 
 
 def _packed(x):
