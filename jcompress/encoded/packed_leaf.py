@@ -74,6 +74,7 @@ def packed(encoded: Any) -> Any:
   and masks 1. What the tree decodes to is the same, bit for bit. Layers of a
   `Stacked` leaf that are of one form become one `Layered` leaf. Other leaves
   stay as they are, and tied ones tied. `pack` writes the same file from either.
+  On a mesh each device has all of what is packed.
 
   >>> found = packed(Codebook(jnp.arange(9.0), jnp.array([8, 0], jnp.uint8)))
   >>> found.packed, found.decode()
@@ -149,7 +150,7 @@ def _pack(x, low, high):
   field = _FIELDS.get(type(x))
   if each is None or field is None:
     return x
-  codes = jnp.asarray(getattr(x, field))
+  codes = tree_lib.replicated(jnp.asarray(getattr(x, field)))
   whole = codes.astype(jnp.int32) - low
   part = dataclasses.replace(x, **{field: None})
   words = pack_codes(whole, each)

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from leaves import assert_same, random_product
 
 import jcompress as jc
@@ -125,3 +126,11 @@ def test_values_are_wanted():
     jax.jit(packed)(quantized(-1, 1))
   with pytest.raises(ValueError, match='Not an encoded tree'):
     packed({'w': jnp.ones(2)})
+
+
+def test_sharded_codes_are_packed():
+  mesh = jax.make_mesh((8,), ('d',), axis_types=(AxisType.Explicit,))
+  codes = jnp.arange(16, dtype=jnp.int8).reshape(2, 8)
+  split = jax.device_put(codes, NamedSharding(mesh, PartitionSpec(None, 'd')))
+  got = packed(Quantized(split, jnp.array(2.0)))
+  np.testing.assert_array_equal(got.decode(), 2 * codes)
