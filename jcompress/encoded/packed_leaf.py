@@ -51,6 +51,11 @@ class Packed(Encoded):
   shape: tuple[int, ...] = static()
   dtype: Any = static()
 
+  @property
+  def centers(self) -> Any:
+    """Those of the part, which other leaves may share, if it has any."""
+    return getattr(self.part, 'centers', None)
+
   def unpacked(self) -> Encoded:
     """The leaf as it was."""
     codes = unpack_codes(jnp.asarray(self.packed), self.each, self.shape)

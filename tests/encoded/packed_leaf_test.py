@@ -101,6 +101,7 @@ def test_the_same_file_is_written_and_tied_leaves_stay_tied():
   tree = {
     'a': shared,
     'b': shared,
+    'codes': Codebook(shared.centers, shared.codes[1:]),
     'layers': layers,
     'same': Stacked((quantized(-1, 3),) * 2, (0,), (2,)),
     'scaled': Scaled(codebook(3), jnp.full((3, 1), 2.0)),
@@ -108,6 +109,7 @@ def test_the_same_file_is_written_and_tied_leaves_stay_tied():
   got = packed(tree)
   assert got['a'] is got['b']
   assert jc.pack(got) == jc.pack(tree)
+  assert jc.bits(got) == jc.bits(tree)
 
 
 def test_layers_of_64_bits_stay_apart():
