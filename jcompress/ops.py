@@ -7,6 +7,7 @@ from jcompress.arithmetic.fixed_point_ops import (
   fixed_point_round,
 )
 from jcompress.arithmetic.packing import pack_signs, unpack_signs
+from jcompress.arithmetic.small_codes import pack_codes, unpack_codes
 from jcompress.arithmetic.xnor_ops import binary_conv, xnor_conv, xnor_dense
 from jcompress.binarize.folding import fold_threshold
 from jcompress.binarize.half_wave import hwgq
@@ -40,11 +41,13 @@ __all__ = [
   'learned_step_activation',
   'learned_step_start',
   'linear_activation',
+  'pack_codes',
   'pack_signs',
   'pact',
   'sign',
   'stochastic_sign',
   'straight_through',
+  'unpack_codes',
   'unpack_signs',
   'xnor_activation',
   'xnor_conv',

@@ -38,6 +38,7 @@ class Records:
     """
     same = encoded.identity(leaf)
     if same not in self._by_identity:
+      given, leaf = leaf, encoded.unpacked(leaf)
       kind = type(leaf).__name__
       record = kind, layouts.encode(leaf, self._coder, path or 'The leaf')
       number = self._by_content.get(record, len(self.all))
@@ -45,7 +46,7 @@ class Records:
         self.all.append((kind, self._shortened(record[1], kind, number)))
         if not _is_constant(leaf):
           self._by_content[record] = number
-      self._by_identity[same] = number, leaf
+      self._by_identity[same] = number, given
     return self._by_identity[same][0]
 
   def _shortened(self, record, kind, number):

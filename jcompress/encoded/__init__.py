@@ -13,6 +13,8 @@ from jcompress.encoded.hashed import Hashed as Hashed
 from jcompress.encoded.hashed_frequencies import (
   HashedFrequencies as HashedFrequencies,
 )
+from jcompress.encoded.layered import Layered as Layered
+from jcompress.encoded.layered import layered as layered
 from jcompress.encoded.leaf import Encoded as Encoded
 from jcompress.encoded.leaf import data_fields as data_fields
 from jcompress.encoded.leaf import is_encoded as is_encoded
@@ -29,7 +31,9 @@ from jcompress.encoded.leaves import LowRank as LowRank
 from jcompress.encoded.leaves import Signs as Signs
 from jcompress.encoded.leaves import Sparse as Sparse
 from jcompress.encoded.leaves import as_it_is as as_it_is
-from jcompress.encoded.narrow import packed as packed
+from jcompress.encoded.packed_leaf import Packed as Packed
+from jcompress.encoded.packed_leaf import packed as packed
+from jcompress.encoded.packed_leaf import unpacked as unpacked
 from jcompress.encoded.packed_signs import PackedSigns as PackedSigns
 from jcompress.encoded.product import Product as Product
 from jcompress.encoded.quantized import Quantized as Quantized

@@ -21,8 +21,8 @@ def run_packed(apply_fn: Callable[..., Any]) -> Callable[..., Any]:
   dense, beside activations and small leaves (all of which together have an
   eighth of the entries of the largest), two where an operation uses two. What
   loops and branches use is decoded as a whole before them; but a `scan` over
-  the first axis of a `Stacked` leaf, with layers of one form, goes over the
-  codes and decodes in its body.
+  the first axis of a `Stacked` or `Layered` leaf, with layers of one form, goes
+  over the codes and decodes in its body.
 
   The values are those of `jax.jit(lambda e, *xs: apply_fn(decode(e), *xs))`:
   every operation is the same, in the same order, so that they agree bit for bit
@@ -37,8 +37,8 @@ def run_packed(apply_fn: Callable[..., Any]) -> Callable[..., Any]:
 
   Returns:
     `(encoded, *inputs) -> outputs`, compiled, also inside `jit` and `vmap`. It
-    raises a `ValueError` if no leaf is encoded. `encoded.packed` makes codes of
-    16 values take 4 bits in memory.
+    raises a `ValueError` if no leaf is encoded. What `encoded.packed` returns
+    takes 4 bits of memory for a code of 16 values.
 
   >>> import jax.numpy as jnp
   >>> from jcompress.encoded import Codebook

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
 from jcompress import encoded
@@ -190,12 +189,7 @@ def _layers(x):
   None of what is no stack along the first axis of layers of one form.
   """
   stack = x.leaf if isinstance(x, Leaf) else None
-  if not isinstance(stack, encoded.Stacked) or stack.axes != (0,):
-    return None
-  form = lambda part: (
-    jax.tree.structure(part),
-    [(jnp.shape(a), jnp.result_type(a)) for a in jax.tree.leaves(part)],
-  )
-  if any(form(part) != form(stack.parts[0]) for part in stack.parts):
-    return None
-  return jax.tree.map(lambda *ones: jnp.stack(ones), *stack.parts)
+  if isinstance(stack, encoded.Stacked):
+    stack = encoded.layered(stack)
+  is_first = isinstance(stack, encoded.Layered) and stack.axes == (0,)
+  return stack.part if is_first else None
