@@ -26,7 +26,7 @@ def test_other_kinds_go_field_by_field():
 
 
 @encoded.leaf
-class Scaled(encoded.Encoded):
+class Multiplied(encoded.Encoded):
   """A kind that this library does not know."""
 
   values: jax.Array
@@ -44,14 +44,14 @@ def test_kinds_added_later_need_nothing():
   options = (1, (2.5, None, True), b'x', 2**40)
   dtype = jnp.dtype('bfloat16')
   for scale in (None, jnp.float32(2)):
-    leaf = Scaled(jnp.arange(3.0), scale, 'näme', options, dtype)
+    leaf = Multiplied(jnp.arange(3.0), scale, 'näme', options, dtype)
     back = round_trip(leaf)
     assert_same(back, leaf)
     assert (back.name, back.options, back.dtype) == ('näme', options, dtype)
 
 
 def test_static_fields_must_be_plain():
-  leaf = Scaled(jnp.arange(3.0), None, 'a', (len,), np.dtype('float32'))
+  leaf = Multiplied(jnp.arange(3.0), None, 'a', (len,), np.dtype('float32'))
   with pytest.raises(ValueError, match='w.options is a static field'):
     layouts.encode(leaf, 'auto', 'w')
 
