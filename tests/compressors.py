@@ -360,6 +360,7 @@ def entry(name, like):
 NAMES = list(table({}))
 # Further settings of compressors of the table: their laws are slow tests.
 VARIANTS = (
+  'stacked_magnitude',
   'nuclear_norm_every',
   'low_rank_canonical',
   'low_rank_tucker2',

@@ -332,7 +332,13 @@ def test_12_a_restored_run_continues_bit_for_bit(name, tmp_path, checkpointer):
 
 
 @every
-@pytest.mark.parametrize('kind', [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize(
+  'kind',
+  [
+    pytest.param(AxisType.Auto, id='auto', marks=pytest.mark.slow),
+    pytest.param(AxisType.Explicit, id='explicit'),
+  ],
+)
 def test_13_a_mesh_of_eight_gives_the_same(name, kind):
   mesh = jax.make_mesh((8,), ('shard',), axis_types=(kind,))
   params, comp = compressors.params(), selected(name)
