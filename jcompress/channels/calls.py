@@ -1,7 +1,5 @@
 """Rules of calls, branches and loops."""
 
-from typing import Any
-
 from jcompress.channels.analysis import Analysis, Site
 from jcompress.channels.tracked import Tracked
 from jcompress.traced import jaxprs
@@ -41,7 +39,7 @@ def scan(
   analysis: Analysis, site: Site, arrays: list[Tracked]
 ) -> list[Tracked]:
   path = f'{site.path}scan/'
-  n_constants, n_carries = scan_counts(site.params)
+  n_constants, n_carries = jaxprs.scan_counts(site.params)
   constants = arrays[:n_constants]
   carry = arrays[n_constants : n_constants + n_carries]
   stacked = arrays[n_constants + n_carries :]
@@ -83,14 +81,6 @@ def while_loop(
   test = analysis.call(params['cond_jaxpr'], [*of_test, *carry], path)[1]
   site.frame.inner[site.number] = [test, frame]
   return carry
-
-
-def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
-  """How many constants and carries a scan has; written anew in jax 0.12."""
-  if 'num_consts' in params:
-    return params['num_consts'], params['num_carry']
-  constants, carries, _ = params['ft_in'].unpack()
-  return len(constants), len(carries)
 
 
 def _until_stable(analysis, site, carry, body):

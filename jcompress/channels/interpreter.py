@@ -16,7 +16,6 @@ from jax import lax
 from jax.extend.core import Literal
 
 from jcompress.channels.analysis import Frame
-from jcompress.channels.calls import scan_counts
 from jcompress.channels.graph import Plan
 from jcompress.channels.sizes import Step, apply, cut
 from jcompress.channels.tracked import Tracked
@@ -158,7 +157,7 @@ def _switch(eqn, bodies, inputs):
 
 
 def _scan(eqn, bodies, inputs):
-  n_constants, n_carries = scan_counts(eqn.params)
+  n_constants, n_carries = jaxprs.scan_counts(eqn.params)
   first = n_constants + n_carries
 
   def turn(carry, x):

@@ -150,10 +150,8 @@ def _can_wait(eqn, inputs):
 
 def _scan(params, inputs, turns):
   """A loop whose body decodes the layers of leaves that it goes over."""
-  split, start = (
-    params['num_consts'],
-    params['num_consts'] + params['num_carry'],
-  )
+  split, carries = jaxprs.scan_counts(params)
+  start = split + carries
   layers = {i: _layers(x) for i, x in enumerate(inputs) if i >= start}
   layers = {i: x for i, x in layers.items() if x is not None}
 

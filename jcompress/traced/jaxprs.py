@@ -59,3 +59,11 @@ def bind(
 def read(values: dict[Any, Any], atom: Any) -> Any:
   """The value of an argument of an equation: a variable or a literal."""
   return atom.val if isinstance(atom, Literal) else values[atom]
+
+
+def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
+  """How many constants and carries a scan has; written anew in jax 0.12."""
+  if 'num_consts' in params:
+    return params['num_consts'], params['num_carry']
+  constants, carries, _ = params['ft_in'].unpack()
+  return len(constants), len(carries)

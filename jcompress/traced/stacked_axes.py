@@ -80,10 +80,9 @@ def _after(eqn, given, found):
   if body is not None:
     return _walk(body.jaxpr, given, found)
   if name == 'scan':
-    consts = given[: params['num_consts']]
-    layers = given[params['num_consts'] + params['num_carry'] :]
-    each = [_without(o, 0, found) for o in layers]
-    carry = [None] * params['num_carry']
+    constants, carries = jaxprs.scan_counts(params)
+    consts, carry = given[:constants], [None] * carries
+    each = [_without(o, 0, found) for o in given[constants + carries :]]
     _walk(params['jaxpr'].jaxpr, [*consts, *carry, *each], found)
   elif name == 'while':
     first = params['cond_nconsts']
