@@ -32,7 +32,7 @@ def chain(first: Compressor, *rest: Compressor) -> Compressor:
 
   def init(params):
     shown, outer = last.init(params)
-    if _form(shown) != _form(tree.split_floats(params)[0]):
+    if tree.form(shown) != tree.form(tree.split_floats(params)[0]):
       raise ValueError(
         'Only the first compressor of a chain may keep the weights in another '
         f'form than params, and {_differing(shown, params)} are kept so by one '
@@ -55,16 +55,12 @@ def chain(first: Compressor, *rest: Compressor) -> Compressor:
   def update(latent, state, grads):
     latent, inner = first.update(latent, state[0], grads)
     shown = first.view(latent, inner)
-    if _form(grads) != _form(tree.split_floats(shown)[0]):
+    if tree.form(grads) != tree.form(tree.split_floats(shown)[0]):
       grads = jax.tree.map(jnp.zeros_like, shown)
     _, outer = last.update(shown, state[1], grads)
     return latent, (inner, outer)
 
   return Compressor(init, view, encode, penalty, update)
-
-
-def _form(t):
-  return jax.tree.structure(t), [x.shape for x in jax.tree.leaves(t)]
 
 
 def _differing(latent, params):

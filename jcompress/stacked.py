@@ -75,7 +75,8 @@ def stacked(
       latent, state = _joined(pairs or [compressor.init(_zero(layers))])
       if not pairs:  # as many latents, of the form of that of a layer
         latent, state = jax.tree.map(lambda x: x[:0], (latent, state))
-      latents.append(stack.store(latent, _form(latent) == _form(layers)))
+      is_plain = tree.form(latent) == tree.form(layers)
+      latents.append(stack.store(latent, is_plain))
       states.append(_split(state, stack.sizes))
     return outer.unflatten(latents), outer.unflatten(states)
 
@@ -193,10 +194,6 @@ def _zero(layers):
 
 def _joined(trees):
   return jax.tree.map(lambda *xs: jnp.stack(xs), *trees)
-
-
-def _form(layers):
-  return jax.tree.structure(layers), [x.shape for x in jax.tree.leaves(layers)]
 
 
 def _merged(layers, axes):

@@ -165,6 +165,11 @@ def pure(tree: Tree, kind: str = 'Variable') -> Tree:
   return jax.tree.map(unwrap, tree, is_leaf=is_variable)
 
 
+def form(tree: Tree) -> tuple[Any, list[tuple[int, ...]]]:
+  """The containers of a tree and the shapes of its arrays, to compare."""
+  return jax.tree.structure(tree), [x.shape for x in jax.tree.leaves(tree)]
+
+
 def like(tree: Tree, form: Tree) -> Tree:
   """The leaves of a tree, `None` among them, in the containers of another."""
   leaves = jax.tree.leaves(tree, is_leaf=is_none)

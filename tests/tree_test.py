@@ -56,6 +56,13 @@ def test_pure_takes_variables_of_one_kind_apart():
   }
 
 
+def test_forms_are_equal_where_containers_and_shapes_are():
+  first = tree.form({'a': jnp.ones(2), 'b': [jnp.ones((1, 3))]})
+  assert first == tree.form({'a': jnp.zeros(2), 'b': [jnp.zeros((1, 3))]})
+  assert first != tree.form({'a': jnp.ones(3), 'b': [jnp.ones((1, 3))]})
+  assert first != tree.form({'a': jnp.ones(2), 'b': (jnp.ones((1, 3)),)})
+
+
 def test_a_param_named_value_keeps_its_name():
   assert tree.paths({'attention': {'value': 1}}) == ['attention/value']
 

@@ -167,8 +167,7 @@ def _by_path(plan, variables):
 def _kernels(task, variables, pattern):
   """Layer and kernel, as it is factored, by path among the params."""
   batch = sources.first(task.test, EXAMPLES)
-  leaves = jax.tree.leaves(variables)
-  values = dict(zip(tree.paths(variables), leaves, strict=True))
+  values = tree.by_name(variables)
   found: dict[str, tuple[Layer, Any]] = {}
   for layer in layers(task.predict, variables, batch):
     room, _, path = layer.path.partition('/')

@@ -1,25 +1,18 @@
 """Training towards low rank: singular values are pulled to zero."""
 
 import math
-from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 
-from jcompress.base import Compressor, no_penalty
-from jcompress.encoded import Dense
+from jcompress.base import Compressor
+from jcompress.factor.projected import projected
 from jcompress.factor.scheme import (
   on_matrices,
-  require_kernels,
   require_scheme,
 )
 from jcompress.numerics.spectral import nuclear
-from jcompress.passing import checked
-
-
-class NuclearState(NamedTuple):
-  calls: jax.Array  # of update so far, int32
+from jcompress.numerics.whole import require_whole
 
 
 def nuclear_norm(
@@ -65,33 +58,12 @@ def nuclear_norm(
   for name, value in {'strength': strength, **rates}.items():
     if not 0 <= value < math.inf:
       raise ValueError(f'{name} is {value}; it must be finite and >= 0.')
-  if every < 1:
-    raise ValueError(f'every is {every}; it must be >= 1.')
+  require_whole('every', every, 1)
   require_scheme(scheme)
 
-  def init(params):
-    require_kernels(params)
-    return params, NuclearState(jnp.zeros([], jnp.int32))
-
-  def view(w, state):
-    del state
-    return w
-
-  def encode(w, state):
-    del state
-    dense: Any = Dense
-    return jax.tree.map(dense, w)
-
-  def update(w, state, grads):
-    del grads
-    calls = state.calls + 1
-    is_schedule = callable(learning_rate)
-    rate = learning_rate(state.calls) if is_schedule else learning_rate
+  def shrink(w, calls):
+    rate = learning_rate(calls) if callable(learning_rate) else learning_rate
     threshold = jnp.asarray(rate * every * strength, jnp.float32)
-    shrink = lambda: on_matrices(lambda m: nuclear(m, threshold), w, scheme)
-    if every == 1:
-      return shrink(), NuclearState(calls)
-    w = jax.lax.cond(calls % every == 0, shrink, lambda: w)
-    return w, NuclearState(calls)
+    return on_matrices(lambda m: nuclear(m, threshold), w, scheme)
 
-  return checked(Compressor(init, view, encode, no_penalty, update))
+  return projected(shrink, every)

@@ -1,23 +1,12 @@
 """Trained rank pruning: kernels are cut to a low rank while they train."""
 
-from typing import Any, NamedTuple
-
-import jax
-import jax.numpy as jnp
-
-from jcompress.base import Compressor, no_penalty
-from jcompress.encoded import Dense
+from jcompress.base import Compressor
+from jcompress.factor.projected import projected
 from jcompress.factor.scheme import (
   on_matrices,
-  require_kernels,
   require_scheme,
 )
 from jcompress.numerics.spectral import energetic
-from jcompress.passing import checked
-
-
-class RankState(NamedTuple):
-  calls: jax.Array  # of update so far, int32
 
 
 def trained_rank(
@@ -56,23 +45,4 @@ def trained_rank(
   def cut(w):
     return on_matrices(lambda m: energetic(m, energy), w, scheme)
 
-  def init(params):
-    require_kernels(params)
-    return params, RankState(jnp.zeros([], jnp.int32))
-
-  def view(w, state):
-    del state
-    return w
-
-  def encode(w, state):
-    del state
-    dense: Any = Dense
-    return jax.tree.map(dense, cut(w))
-
-  def update(w, state, grads):
-    del grads
-    calls = state.calls + 1
-    w = jax.lax.cond(calls % every == 0, lambda: cut(w), lambda: w)
-    return w, RankState(calls)
-
-  return checked(Compressor(init, view, encode, no_penalty, update))
+  return projected(lambda w, calls: cut(w), every, ship=cut)

@@ -1,5 +1,6 @@
 """Bytes against error for each array, and what its errors cost a network."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -40,10 +41,11 @@ def curve(w: Any, choices: Sequence[Choice], moments: Any = None) -> Curve:
     choices: to try.
     moments: second moments of the inputs, `[in, in]`.
   """
+  error = _error_of(w, moments)
 
   def measured(choice):
     leaf = quantized(choice, w, moments)
-    return leaf.bits() / 8, _error(w, leaf, moments)
+    return leaf.bits() / 8, error(leaf)
 
   pairs = [measured(_quick(choice)) for choice in choices]
   sizes, errors = (np.array(x) for x in zip(*pairs, strict=True))
@@ -57,32 +59,45 @@ def curve(w: Any, choices: Sequence[Choice], moments: Any = None) -> Curve:
 
 def _denser(curve):
   """With steps between: bytes and the logs of errors are nearly straight."""
-  choices, points = [], []
   rows = list(zip(*curve, strict=True))
-  for (a, *left), (b, *right) in zip(rows, [*rows[1:], rows[-1]], strict=True):
-    is_between = a.method == b.method and left[1] > 0 < right[1]
-    parts = _BETWEEN if 'step' in a.settings and a != b and is_between else 1
-    for i in range(parts):
-      t = i / parts
-      between = lambda x, y, t=t: float((1 - t) * x + t * y)
-      step = between(*(np.log(c.settings.get('step', 1)) for c in (a, b)))
-      at = {'step': float(np.exp(step))} if i else {}
-      choices.append(Choice(a.method, {**a.settings, **at}))
-      error = (
-        np.exp(between(np.log(left[1]), np.log(right[1]))) if i else left[1]
-      )
-      points.append((between(left[0], right[0]), error))
-  sizes, errors = np.array(points).T
-  return Curve(tuple(choices), sizes, errors)
+  found = [rows[0]]
+  for left, right in itertools.pairwise(rows):
+    found += [*_between(left, right), right]
+  choices, sizes, errors = zip(*found, strict=True)
+  return Curve(choices, np.array(sizes), np.array(errors))
 
 
-def _error(w, leaf, moments):
-  """Squared, relative, of the array or of what it makes of its inputs."""
+def _between(left, right):
+  (a, size, error), (b, next_size, next_error) = left, right
+  is_ladder = a.method == b.method and 'step' in a.settings
+  if not is_ladder or not error > 0 < next_error:
+    return []
+  found = []
+  for i in range(1, _BETWEEN):
+    t = i / _BETWEEN
+    straight = lambda x, y, t=t: float((1 - t) * x + t * y)
+    logs = lambda x, y, of=straight: float(np.exp(of(np.log(x), np.log(y))))
+    step = logs(a.settings['step'], b.settings['step'])
+    choice = Choice(a.method, {**a.settings, 'step': step})
+    found.append((choice, straight(size, next_size), logs(error, next_error)))
+  return found
+
+
+def _error_of(w, moments):
+  """How far a leaf is off, as an array or in what it makes of its inputs.
+
+  A function of an encoded leaf: its squared error, relative to the array.
+  """
   exact = tree.to_host(w).astype(np.float64)
   exact = exact.reshape(-1, exact.shape[-1])
-  change = tree.to_host(leaf.decode()).reshape(exact.shape) - exact
   within = lambda x: np.vdot(x, x if moments is None else moments @ x)
-  return within(change) / (within(exact) or 1.0)
+  energy = within(exact) or 1.0
+
+  def error(leaf):
+    change = tree.to_host(leaf.decode()).reshape(exact.shape) - exact
+    return within(change) / energy
+
+  return error
 
 
 def _quick(choice):
@@ -126,10 +141,10 @@ def prices(
     if not errors[at]:
       found[path] = 0.0
       continue
-    leaf = quantized(choices[at], arrays[path], moments.get(path))
-    error = _error(arrays[path], leaf, moments.get(path))
+    w, known = arrays[path], moments.get(path)
+    leaf = quantized(choices[at], w, known)
     changed = replaced(params, {path: leaf.decode()})
-    found[path] = (float(metric(changed)) - least) / error
+    found[path] = (float(metric(changed)) - least) / _error_of(w, known)(leaf)
   floor = max(found.values(), default=0) / 1000 or 1.0
   return {path: max(price, floor) for path, price in found.items()}
 

@@ -89,20 +89,16 @@ def plan(
     path: curve(w, candidates(w, methods, axis, path in known), known.get(path))
     for path, w in chosen.items()
   }
+  leaves = tree.by_name(params).items()
+  others = sum(x.nbytes for path, x in leaves if path not in chosen)
   if bits is not None:
     weights = sum(w.size for w in chosen.values())
-    size = int(bits * weights / 8) + _others(params, chosen)
+    size = int(bits * weights / 8) + others
   priced = prices(params, curves, metric, known)
-  search = _Search(params, curves, priced, metric, known)
+  search = _Search(params, curves, priced, metric, known, others)
   if size is not None:
     return _settle(search, 'size', size)
   return _settle(search, 'error', error)
-
-
-def _others(params, chosen):
-  """Bytes of the arrays that are not chosen for."""
-  leaves = tree.by_name(params).items()
-  return sum(x.nbytes for path, x in leaves if path not in chosen)
 
 
 def _chosen(params, pattern):
@@ -130,6 +126,7 @@ class _Search(NamedTuple):
   prices: dict[str, float]
   metric: Metric | None
   moments: dict[str, np.ndarray]
+  others: int  # bytes of the arrays that are not chosen for
 
   def choose(self, worth: float) -> dict[str, int]:
     """The best choice of each array where a byte is worth so much error."""
@@ -141,12 +138,8 @@ class _Search(NamedTuple):
   def foretold(self, chosen: dict[str, int]) -> dict[str, float]:
     pairs = [(p, self.curves[p], i) for p, i in chosen.items()]
     error = sum(self.prices[p] * c.errors[i] for p, c, i in pairs)
-    others = [
-      x for p, x in tree.by_name(self.params).items() if p not in chosen
-    ]
     return {
-      'size': sum(c.sizes[i] for _, c, i in pairs)
-      + sum(x.nbytes for x in others),
+      'size': sum(c.sizes[i] for _, c, i in pairs) + self.others,
       'error': error if self.metric else error**0.5,
     }
 

@@ -69,7 +69,7 @@ def magnitude_prune(
     Frankle & Carbin, The Lottery Ticket Hypothesis, 2019, arXiv 1803.03635.
   """
   require_one_criterion(sparsity, quality)
-  require_every(every)
+  require_whole('every', every, 1)
   if scope not in ('layer', 'global'):
     raise ValueError(f"scope is {scope!r}; it must be 'layer' or 'global'.")
 
@@ -170,10 +170,6 @@ def require_one_criterion(sparsity: Any, quality: float | None) -> None:
       f'sparsity is {sparsity}; it must be a fraction in 0 .. 1 (0.9 prunes '
       'nine weights of ten), or a schedule of such.'
     )
-
-
-def require_every(every: int) -> None:
-  require_whole('every', every, 1)
 
 
 def largest_pruned(size, mask):

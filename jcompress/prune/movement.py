@@ -12,10 +12,10 @@ from jcompress import tree
 from jcompress.base import Compressor, Leaf, is_leaf
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.whole import require_whole
 from jcompress.passing import checked
 from jcompress.prune.magnitude import (
   kept_count,
-  require_every,
   require_one_criterion,
 )
 from jcompress.prune.threshold import largest_mask
@@ -82,7 +82,7 @@ def movement_prune(
     arXiv 2005.07683, sections 3 and 4.
   """
   _require_arguments(sparsity, threshold, strength, min_density)
-  require_every(every)
+  require_whole('every', every, 1)
 
   def find_mask(scores, mask, live, calls):
     s = jnp.where(live, scores, -jnp.inf)

@@ -10,9 +10,10 @@ from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse
 from jcompress.numerics.counts import nearest_share
 from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.whole import require_whole
 from jcompress.passing import checked
 from jcompress.prune.densities import Densities, resolve_densities
-from jcompress.prune.magnitude import require_every, require_one_criterion
+from jcompress.prune.magnitude import require_one_criterion
 from jcompress.prune.regrowth import largest_among, random_masks
 
 
@@ -80,7 +81,7 @@ def rigl(
     arXiv 1911.11134, section 3.
   """
   require_one_criterion(sparsity, None)
-  require_every(every)
+  require_whole('every', every, 1)
   if end < 1:
     raise ValueError(f'end is {end}; it must be at least 1.')
   if not 0 <= fraction <= 1:

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse
 from jcompress.numerics.counts import nearest_share
+from jcompress.numerics.whole import require_whole
 from jcompress.passing import checked
 from jcompress.prune.densities import Densities, resolve_densities
-from jcompress.prune.magnitude import require_every, require_one_criterion
+from jcompress.prune.magnitude import require_one_criterion
 from jcompress.prune.regrowth import largest_among, leaf_keys, random_masks
 
 
@@ -67,7 +68,7 @@ def sparse_evolution(
     algorithm 1.
   """
   require_one_criterion(sparsity, None)
-  require_every(every)
+  require_whole('every', every, 1)
   if end is not None and end < 1:
     raise ValueError(f'end is {end}; it must be at least 1, or None.')
   if not 0 <= fraction <= 1:

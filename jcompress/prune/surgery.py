@@ -10,11 +10,11 @@ from jcompress.base import Compressor
 from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.estimators import straight_through
+from jcompress.numerics.whole import require_whole
 from jcompress.numerics.wide import to_unit
 from jcompress.prune.magnitude import (
   kept_count,
   largest_pruned,
-  require_every,
   require_one_criterion,
 )
 from jcompress.prune.threshold import kth_largest
@@ -66,7 +66,7 @@ def dynamic_surgery(
     arXiv 1608.04493.
   """
   require_one_criterion(sparsity, quality)
-  require_every(every)
+  require_whole('every', every, 1)
   if not 0 <= margin < 1:
     raise ValueError(f'margin is {margin}; it must lie in 0 .. 1.')
   if not callable(probability) and not 0 <= probability <= 1:

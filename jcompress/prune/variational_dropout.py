@@ -13,7 +13,7 @@ from jcompress.binarize.latent import distinct_keys, draw_key, next_key
 from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics import draws
-from jcompress.prune.magnitude import require_every
+from jcompress.numerics.whole import require_whole
 
 _LARGEST_LOG_ALPHA = 8.0
 _STEEPEST = 0.64  # of all slopes of the divergence with log alpha
@@ -96,7 +96,7 @@ def variational_dropout(
       f'threshold is {threshold}; it must lie in {-bound} .. {bound}, below '
       'the end: log alpha is clipped there.'
     )
-  require_every(every)
+  require_whole('every', every, 1)
   if not math.isfinite(log_variance):
     raise ValueError(f'log_variance is {log_variance}; it must be finite.')
 

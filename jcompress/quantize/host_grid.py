@@ -85,16 +85,6 @@ def fit_grid(
     least = np.where(better, total, least)
     best = choose(better, grid, best)
   return best
-  for share in SHARES[::-1].astype(np.float64):
-    grid = _grid(rows, rule, share)
-    columns = HostGrid(grid.scale[:, None], grid.zero[:, None])
-    error = (nearest(rows, columns, rule) - rows) ** 2
-    total = np.sum(error * weight, axis=1)
-    better = total < least
-    least = np.where(better, total, least)
-    pick = lambda new, old, better=better: np.where(better, new, old)
-    best = HostGrid(pick(grid.scale, best.scale), pick(grid.zero, best.zero))
-  return best
 
 
 def choose(

@@ -14,7 +14,6 @@ from jcompress.leafwise import leafwise
 from jcompress.mask import live_weights
 from jcompress.numerics.counts import nearest_share
 from jcompress.numerics.whole import require_whole
-from jcompress.prune.magnitude import require_every
 from jcompress.prune.threshold import largest_mask
 
 
@@ -62,7 +61,7 @@ def incremental_quantize(
     Zhou et al., Incremental Network Quantization, 2017, arXiv 1702.03044.
   """
   require_whole('bits', bits, 2, 8)
-  require_every(every)
+  require_whole('every', every, 1)
   _require_rising(portions)
   shares = np.array(portions, np.float32)
   sizes = 2 ** (bits - 2)  # how many powers of two a sign has

@@ -11,7 +11,7 @@ from jcompress.encoded import Quantized
 from jcompress.leafwise import leafwise
 from jcompress.mask import apply_mask, live_weights
 from jcompress.numerics.estimators import straight_through
-from jcompress.prune.magnitude import require_every
+from jcompress.numerics.whole import require_whole
 from jcompress.quantize.grouping import Axis, groups_of, require_groups
 from jcompress.quantize.ranges import (
   least_error_share,
@@ -102,7 +102,7 @@ def linear_quantize(
   require_bits(bits)
   require_groups(axis, tile)
   require_calibration(calibration, percentile)
-  require_every(every)
+  require_whole('every', every, 1)
   require_scale_dtype(scale_dtype)
   is_narrow = scale_dtype != 'float32'
   follows = calibration == 'absmax'

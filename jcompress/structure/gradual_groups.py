@@ -9,11 +9,11 @@ import optax
 
 from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse
+from jcompress.numerics.whole import require_whole
 from jcompress.passing import checked
 from jcompress.prune.magnitude import (
   comparable,
   kept_count,
-  require_every,
   require_one_criterion,
 )
 from jcompress.prune.threshold import kth_largest, largest_mask
@@ -89,7 +89,7 @@ def gradual_groups(
   """
   require_one_criterion(sparsity, None)
   require_not_negative('strength', strength)
-  require_every(every)
+  require_whole('every', every, 1)
   if lead < 0 or lead != int(lead):
     raise ValueError(f'lead is {lead}; it must be a whole number >= 0.')
   if (strength > 0) != (lead > 0) or (lead > 0 and not callable(sparsity)):
