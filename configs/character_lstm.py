@@ -19,7 +19,7 @@ import optax
 import jcompress as jc
 from jcompress import models
 from jcompress.experiments import recipe, tasks, text
-from jcompress.experiments.recipe import Train
+from jcompress.experiments.recipe import Train, half_cosine
 
 
 def get_config():
@@ -48,9 +48,7 @@ def get_stages(config, task):
   """Dense, pruned, shared."""
 
   def prune(start):
-    sparsity = jc.schedules.cubic_sparsity(
-      1 - config.density, begin=0, end=start.steps // 2 + 1
-    )
+    sparsity = start.rising_sparsity(1 - config.density)
     return jc.select(jc.KERNELS, jc.magnitude_prune(sparsity, every=10))
 
   share = jc.select(jc.KERNELS, jc.kmeans_share(k=config.k))
@@ -64,7 +62,7 @@ def get_stages(config, task):
 
 def adam(rate):
   """Adam with clipped gradients, its rate falling along half a cosine."""
-  return lambda start: optax.chain(
-    optax.clip_by_global_norm(1.0),
-    optax.adam(optax.cosine_decay_schedule(rate, start.steps)),
+  clipped = lambda rate: optax.chain(
+    optax.clip_by_global_norm(1.0), optax.adam(rate)
   )
+  return half_cosine(clipped, rate)

@@ -32,7 +32,7 @@ import optax
 import jcompress as jc
 from jcompress import models
 from jcompress.experiments import data, recipe, tasks
-from jcompress.experiments.recipe import Train
+from jcompress.experiments.recipe import Train, half_cosine
 
 ROWS = 'lenet_300_100', 'lenet5', 'linear'
 
@@ -84,9 +84,7 @@ def pruned(config, start, then):
   """Magnitude pruning that grows over the first half of the stage."""
   rules = []
   for layer, density in config.density.items():
-    sparsity = jc.schedules.cubic_sparsity(
-      1 - density, begin=0, end=start.steps // 2 + 1
-    )
+    sparsity = start.rising_sparsity(1 - density)
     prune = jc.magnitude_prune(sparsity, every=20)
     rules.append((f'{layer}/kernel', jc.chain(prune, then)))
   return jc.partition(*rules)
@@ -94,6 +92,4 @@ def pruned(config, start, then):
 
 def adamw(rate, decay):
   """AdamW whose rate falls to zero along half a cosine."""
-  return lambda start: optax.adamw(
-    optax.cosine_decay_schedule(rate, start.steps), weight_decay=decay
-  )
+  return half_cosine(optax.adamw, rate, weight_decay=decay)

@@ -37,7 +37,7 @@ import jcompress as jc
 from jcompress import models
 from jcompress.binarize import distortions
 from jcompress.experiments import changes, data, evaluation, recipe, tasks
-from jcompress.experiments.recipe import Change, Train
+from jcompress.experiments.recipe import Change, Train, half_cosine
 
 ROWS = (
   'clipping',
@@ -81,9 +81,7 @@ def get_stages(config, task):
   }
   # The weights lie in the clipped range: so they are handed on as they are.
   as_they_are = jc.distort(named[config.row], test=distortions.clipped())
-  adam = lambda start: optax.adam(
-    optax.cosine_decay_schedule(config.learning_rate, start.steps)
-  )
+  adam = half_cosine(optax.adam, config.learning_rate)
   recalibrate = changes.recalibrate(examples=config.examples_of_statistics)
 
   def test(task, variables, key):

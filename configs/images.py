@@ -19,12 +19,14 @@ References:
   Han et al., Deep Compression, 2016, arXiv 1510.00149.
 """
 
+import functools
+
 import optax
 
 import jcompress as jc
 from jcompress import models
 from jcompress.experiments import augment, data, recipe, tasks
-from jcompress.experiments.recipe import Train
+from jcompress.experiments.recipe import Train, half_cosine
 
 ROWS = 'resnet20', 'vit'
 
@@ -58,22 +60,14 @@ def get_stages(config, task):
   """Dense, pruned, shared."""
 
   def prune(start):
-    sparsity = jc.schedules.cubic_sparsity(
-      1 - config.density, begin=0, end=start.steps // 2 + 1
-    )
+    sparsity = start.rising_sparsity(1 - config.density)
     return jc.select(jc.KERNELS, jc.magnitude_prune(sparsity, every=10))
 
   share = jc.select(jc.KERNELS, jc.kmeans_share(k=config.k))
+  adam = functools.partial(half_cosine, optax.adam)
   epochs = config.epochs
   return [
     Train('dense', jc.identity(), adam(config.rate), epochs.dense),
     Train('prune', prune, adam(config.rate / 3), epochs.prune),
     Train('share', share, adam(config.rate / 30), epochs.share),
   ]
-
-
-def adam(rate):
-  """Adam whose rate falls to zero along half a cosine."""
-  return lambda start: optax.adam(
-    optax.cosine_decay_schedule(rate, start.steps)
-  )

@@ -30,7 +30,7 @@ import optax
 import jcompress as jc
 from jcompress import models
 from jcompress.experiments import data, recipe, tasks
-from jcompress.experiments.recipe import Begin, Train
+from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 METHODS = 'hard_concrete', 'variational_dropout'
 ROWS = *METHODS, *(f'lenet5_{method}' for method in METHODS)
@@ -66,7 +66,7 @@ def get_stages(config, task):
     tx = lambda start: of_gates(config, start)
     return [dense, Train('train', gated, tx, config.epochs)]
   noisy = lambda start: variational(start, examples)
-  tx = lambda start: adam(config.rate, start)
+  tx = half_cosine(optax.adam, config.rate)
   return [dense, Train('train', noisy, tx, config.epochs)]
 
 
@@ -82,13 +82,8 @@ def of_gates(config, start):
   """Adam, with a rate of their own for the gates."""
   return optax.partition(
     {
-      'weights': adam(config.rate, start),
-      'gates': adam(config.gate_rate, start),
+      'weights': half_cosine(optax.adam, config.rate)(start),
+      'gates': half_cosine(optax.adam, config.gate_rate)(start),
     },
     jc.hard_concrete_labels,
   )
-
-
-def adam(rate, start):
-  """Adam whose rate falls to zero along half a cosine."""
-  return optax.adam(optax.cosine_decay_schedule(rate, start.steps))

@@ -45,7 +45,7 @@ from jcompress import models
 from jcompress.experiments import data, recipe, tasks
 from jcompress.experiments.changes import recalibrate
 from jcompress.experiments.factoring import by_rule, factorize, within
-from jcompress.experiments.recipe import Begin, Train
+from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 ROWS = (
   'lenet5_svd',
@@ -98,19 +98,20 @@ def get_task(config):
 
 def get_stages(config, task):
   """Dense, factored, trained on; or from there pruned and shared."""
-  rate = config.learning_rate
+  adam = half_cosine(optax.adam, config.learning_rate)
   if config.method == 'pipeline':
     factored = Begin('tune', f'low_rank.py:{config.model}_tucker2', 'tune')
     prune = lambda start: pruned(config, start)
+    faster = half_cosine(optax.adam, config.prune_rate)
     shared = jc.select(jc.KERNELS, jc.kmeans_share(k=config.k))
     return [
       factored,
-      Train('prune', prune, adam(config.prune_rate), config.epochs.prune),
-      Train('share', shared, adam(rate), config.epochs.share),
+      Train('prune', prune, faster, config.epochs.prune),
+      Train('share', shared, adam, config.epochs.share),
     ]
   dense = Begin('dense', DENSE[config.model], 'dense')
   again = [recalibrate()] if config.model == 'resnet20' else []
-  tune = Train('tune', jc.identity(), adam(rate), config.epochs.tune)
+  tune = Train('tune', jc.identity(), adam, config.epochs.tune)
   return [dense, factorize('factor', plan(config)), *again, tune]
 
 
@@ -127,16 +128,7 @@ def plan(config):
   return {'conv2/kernel': method, 'fc1/kernel': jc.svd(config.dense_rank)}
 
 
-def adam(rate):
-  """Adam whose rate falls to zero along half a cosine."""
-  return lambda start: optax.adam(
-    optax.cosine_decay_schedule(rate, start.steps)
-  )
-
-
 def pruned(config, start):
   """Prunes the factors in the first half of the stage."""
-  ramp = jc.schedules.cubic_sparsity(
-    config.sparsity, begin=0, end=start.steps // 2 + 1
-  )
+  ramp = start.rising_sparsity(config.sparsity)
   return jc.select(jc.KERNELS, jc.magnitude_prune(ramp, every=20))

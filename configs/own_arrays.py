@@ -10,12 +10,14 @@ kernels, and left with 15 values a layer. What the file needs to be read again,
 `jcompress evaluate runs/own/model.jcz`, it says itself.
 """
 
+import functools
+
 import optax
 
 import jcompress as jc
 from jcompress import models
 from jcompress.experiments import data, recipe, tasks
-from jcompress.experiments.recipe import Train
+from jcompress.experiments.recipe import Train, half_cosine
 
 
 def get_config():
@@ -41,22 +43,14 @@ def get_stages(config, task):
   """Dense, pruned, shared."""
 
   def prune(start):
-    sparsity = jc.schedules.cubic_sparsity(
-      1 - config.density, begin=0, end=start.steps // 2 + 1
-    )
+    sparsity = start.rising_sparsity(1 - config.density)
     return jc.select(jc.KERNELS, jc.magnitude_prune(sparsity, every=10))
 
   share = jc.select(jc.KERNELS, jc.kmeans_share(k=config.k))
+  adam = functools.partial(half_cosine, optax.adam)
   epochs = config.epochs
   return [
     Train('dense', jc.identity(), adam(1e-3), epochs.dense),
     Train('prune', prune, adam(1e-3), epochs.prune),
     Train('share', share, adam(1e-4), epochs.share),
   ]
-
-
-def adam(rate):
-  """Adam whose rate falls to zero along half a cosine."""
-  return lambda start: optax.adam(
-    optax.cosine_decay_schedule(rate, start.steps)
-  )

@@ -14,7 +14,7 @@ from flax import nnx
 
 import jcompress as jc
 from jcompress.experiments import networks, recipe, sources
-from jcompress.experiments.recipe import Train
+from jcompress.experiments.recipe import Train, half_cosine
 from jcompress.experiments.task import Task
 
 
@@ -78,7 +78,5 @@ def get_task(config):
 def get_stages(config, task):
   """Signs times one scale a layer, in the hidden layers."""
   signs = jc.select('(first|second)/kernel', jc.binary_weight('layer'))
-  adam = lambda start: optax.adam(
-    optax.cosine_decay_schedule(1e-2, start.steps)
-  )
+  adam = half_cosine(optax.adam, 1e-2)
   return [Train('signs', signs, adam, config.epochs)]

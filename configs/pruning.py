@@ -47,7 +47,7 @@ import jcompress as jc
 from jcompress import curvature, models
 from jcompress.experiments import data, recipe, sources, tasks
 from jcompress.experiments.changes import change_params, keep_mask
-from jcompress.experiments.recipe import Begin, Train
+from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 METHODS = (
   'dense',
@@ -156,9 +156,7 @@ def growing(config, start, method):
   """A method whose sparsity grows over the first half of the stage."""
   rules = []
   for layer, density in config.density.items():
-    sparsity = jc.schedules.cubic_sparsity(
-      1 - density, begin=0, end=start.steps // 2 + 1
-    )
+    sparsity = start.rising_sparsity(1 - density)
     rules.append((f'{layer}/kernel', method(sparsity)))
   return jc.partition(*rules)
 
@@ -232,7 +230,4 @@ def density_of_all(config, params):
 
 def adamw(config):
   """AdamW whose rate falls to zero along half a cosine."""
-  return lambda start: optax.adamw(
-    optax.cosine_decay_schedule(config.rate, start.steps),
-    weight_decay=config.decay,
-  )
+  return half_cosine(optax.adamw, config.rate, weight_decay=config.decay)

@@ -61,7 +61,7 @@ import optax
 import jcompress as jc
 from jcompress import models
 from jcompress.experiments import data, recipe, sources, tasks
-from jcompress.experiments.recipe import Begin, Train
+from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 SCALARS = 'hessian', 'uniform', 'uniform_hessian', 'ecsq'
 ROWS = (
@@ -103,9 +103,7 @@ def get_stages(config, task):
   if config.row == 'pruned':
     return [pruned]
   comp = lambda start: quantizer(config, start)
-  adam = lambda start: optax.adam(
-    optax.cosine_decay_schedule(config.rate, start.steps)
-  )
+  adam = half_cosine(optax.adam, config.rate)
   return [
     pruned,
     Train('trained', comp, adam, config.epochs, at_once='at_once'),

@@ -43,7 +43,7 @@ import optax
 import jcompress as jc
 from jcompress import models
 from jcompress.experiments import data, recipe, tasks
-from jcompress.experiments.recipe import Begin, Train
+from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 METHODS = (
   'hashed_8',
@@ -135,9 +135,7 @@ def pruned(config, start):
   """Magnitude pruning that grows over the first half of the stage."""
   rules = []
   for layer, density in config.density.items():
-    sparsity = jc.schedules.cubic_sparsity(
-      1 - density, begin=0, end=start.steps // 2 + 1
-    )
+    sparsity = start.rising_sparsity(1 - density)
     rules.append((f'{layer}/kernel', jc.magnitude_prune(sparsity, every=20)))
   return jc.partition(*rules)
 
@@ -166,6 +164,4 @@ def of_mixture(config, start):
 
 def adamw(rate, decay):
   """AdamW whose rate falls to zero along half a cosine."""
-  return lambda start: optax.adamw(
-    optax.cosine_decay_schedule(rate, start.steps), weight_decay=decay
-  )
+  return half_cosine(optax.adamw, rate, weight_decay=decay)

@@ -46,7 +46,7 @@ import jcompress as jc
 from jcompress import models
 from jcompress.experiments import data, recipe, tasks
 from jcompress.experiments.changes import recalibrate
-from jcompress.experiments.recipe import Begin, Train
+from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.removal import (
   channel_graph,
   remove_filters,
@@ -100,9 +100,7 @@ def get_task(config):
 def get_stages(config, task):
   """Dense; sparse, if filters are trained to be; removed; trained on."""
   epochs, is_resnet = config.epochs, config.model == 'resnet20'
-  adam = lambda start: optax.adam(
-    optax.cosine_decay_schedule(config.learning_rate, start.steps)
-  )
+  adam = half_cosine(optax.adam, config.learning_rate)
   tune = Train('tune', jc.identity(), adam, epochs.tune)
   again = [recalibrate()] if is_resnet else []
   if config.row == 'resnet20_dense':
@@ -171,9 +169,7 @@ def sgd(config, start):
 
 def pruned(config, start):
   """Prunes weights in the first half of the stage, and rounds the others."""
-  ramp = jc.schedules.cubic_sparsity(
-    config.pruned, begin=0, end=start.steps // 2 + 1
-  )
+  ramp = start.rising_sparsity(config.pruned)
   rounded = jc.linear_quantize(config.bits)
   return jc.select(
     jc.KERNELS, jc.chain(jc.magnitude_prune(ramp, every=20), rounded)

@@ -35,7 +35,7 @@ import optax
 import jcompress as jc
 from jcompress import models
 from jcompress.experiments import data, recipe, sources, tasks
-from jcompress.experiments.recipe import Begin, Train
+from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.removal import remove
 
 METHODS = 'biased_decay', 'data_free'
@@ -128,6 +128,4 @@ def fewer(keep):
 
 def adamw(rate, decay):
   """AdamW whose rate falls to zero along half a cosine."""
-  return lambda start: optax.adamw(
-    optax.cosine_decay_schedule(rate, start.steps), weight_decay=decay
-  )
+  return half_cosine(optax.adamw, rate, weight_decay=decay)

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import ml_collections
+import optax
 
 from jcompress.base import Compressor
 from jcompress.experiments.networks import Variables
 from jcompress.experiments.task import Task
+from jcompress.schedules import cubic_sparsity
 
 FUNCTIONS = 'get_config', 'get_task', 'get_stages'
 
@@ -31,6 +33,10 @@ class Start(NamedTuple):
   @property
   def params(self) -> Any:
     return self.variables['params']
+
+  def rising_sparsity(self, sparsity: float) -> optax.Schedule:
+    """From 0, fast and then slowly, in the first half of the stage."""
+    return cubic_sparsity(sparsity, begin=0, end=self.steps // 2 + 1)
 
 
 class Train(NamedTuple):
@@ -119,6 +125,21 @@ class Recipe(NamedTuple):
   def config(self) -> ml_collections.ConfigDict:
     """The numbers of the row, those of `defaults` among them."""
     return self.get_config(self.row) if self.row else self.get_config()
+
+
+def half_cosine(
+  make: Callable[..., Any], rate: float, **settings: Any
+) -> Callable[[Start], Any]:
+  """An optimizer for `Train` whose rate falls to zero along half a cosine.
+
+  Args:
+    make: such as `optax.adam`, called with the schedule first.
+    rate: at the first step of the stage.
+    **settings: of `make`.
+  """
+  return lambda start: make(
+    optax.cosine_decay_schedule(rate, start.steps), **settings
+  )
 
 
 def defaults(**numbers: Any) -> ml_collections.ConfigDict:

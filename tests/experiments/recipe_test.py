@@ -1,3 +1,5 @@
+import numpy as np
+import optax
 import pytest
 
 from jcompress.experiments import recipe
@@ -67,3 +69,19 @@ def test_a_missing_file(tmp_path):
   for name in ('missing.py', 'notes.txt'):
     with pytest.raises(ValueError, match='is not a Python file'):
       recipe.load(str(tmp_path / name))
+
+
+def test_a_rate_falls_to_zero_over_its_stage():
+  start = recipe.Start(None, {'params': 1}, 10)
+  tx = recipe.half_cosine(optax.sgd, 0.4, momentum=0.0)(start)
+  state, steps = tx.init(0.0), []
+  for _ in range(11):
+    update, state = tx.update(1.0, state)
+    steps.append(float(-update))
+  np.testing.assert_allclose(steps[::5], [0.4, 0.2, 0], atol=1e-7)
+
+
+def test_a_sparsity_rises_in_the_first_half_of_a_stage():
+  rising = recipe.Start(None, {}, 10).rising_sparsity(0.8)
+  found = [float(rising(step)) for step in (0, 3, 6, 9)]
+  np.testing.assert_allclose(found, [0, 0.7, 0.8, 0.8], rtol=1e-6)
