@@ -33,3 +33,18 @@ def as_users_call_it():
     yield
   finally:
     jaxtyping.config.update('jaxtyping_disable', False)
+
+
+# What a run leaves in its folder.
+RUN_FILES = {
+  '.lock',
+  'checkpoints',
+  'config.json',
+  'metrics.jsonl',
+  'model.jcz',
+  'report.html',
+  'result.json',
+  'sizes.png',
+  'training.png',
+  'weights.png',
+}

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jcompress.code import layouts
 from jcompress.encoded import Product
@@ -18,6 +19,32 @@ def assert_same(a, b):
   a, b = np.asarray(a.decode()), np.asarray(b.decode())
   assert a.dtype == b.dtype and a.shape == b.shape
   assert a.tobytes() == b.tobytes()
+
+
+def assert_damage_is_harmless(leaf, fits, most=None):
+  """A changed bit or a lost end of a record gives an error or a whole leaf.
+
+  Args:
+    leaf: whose record is damaged.
+    fits: whether a leaf that was read is one, by its decoded array.
+    most: how many of the bytes, the first; all if not given.
+  """
+  kind, record = type(leaf).__name__, layouts.encode(leaf, 'auto', 'w')
+  rng = np.random.default_rng(0)
+  refused = 0
+  for i in range(len(record))[:most]:
+    bad = bytearray(record)
+    bad[i] ^= 1 << rng.integers(8)
+    try:
+      found = layouts.decode(bytes(bad), kind)
+    except ValueError:
+      refused += 1
+    else:
+      assert fits(found, found.decode())
+  assert refused > 5
+  for size in range(len(record)):
+    with pytest.raises(ValueError):
+      layouts.decode(record[:size], kind)
 
 
 def random_product(shape, axis, *, stages=1, k=5, length=3, dtype=jnp.float32):

@@ -10,6 +10,7 @@ import time
 
 import jax.numpy as jnp
 import pytest
+from helpers import RUN_FILES
 
 import jcompress as jc
 from jcompress import main
@@ -44,18 +45,7 @@ def finished(tmp_path_factory):
 
 
 def test_train_writes_everything_and_reports_what_it_decodes(finished, capsys):
-  assert {p.name for p in finished.iterdir()} == {
-    '.lock',
-    'checkpoints',
-    'config.json',
-    'metrics.jsonl',
-    'model.jcz',
-    'report.html',
-    'result.json',
-    'sizes.png',
-    'training.png',
-    'weights.png',
-  }
+  assert {p.name for p in finished.iterdir()} == RUN_FILES
   result = json.loads((finished / 'result.json').read_text())
   assert result['bytes'] == (finished / 'model.jcz').stat().st_size
   assert result['ratio'] > 40

@@ -2,6 +2,7 @@ import json
 
 import jax
 import tiny
+from helpers import RUN_FILES
 
 import jcompress as jc
 from jcompress.experiments import plots, removal, runs
@@ -14,18 +15,7 @@ def test_a_run_writes_what_it_measured_on_the_file(tmp_path, capsys):
   )
   result = runs.run_recipe(recipe, tiny.config(), tmp_path)
   assert json.loads((tmp_path / 'result.json').read_text()) == result
-  assert {p.name for p in tmp_path.iterdir()} == {
-    '.lock',
-    'checkpoints',
-    'config.json',
-    'metrics.jsonl',
-    'model.jcz',
-    'report.html',
-    'result.json',
-    'sizes.png',
-    'training.png',
-    'weights.png',
-  }
+  assert {p.name for p in tmp_path.iterdir()} == RUN_FILES
   sizes = {'fc1/kernel': 36 * 8, 'fc1/bias': 8, 'fc2/kernel': 24, 'fc2/bias': 3}
   sizes |= {'norm/scale': 8, 'norm/bias': 8}
   assert {
