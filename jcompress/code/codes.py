@@ -1,9 +1,9 @@
 """Codes of weights, of which one may be far commoner than the others.
 
-Written flat, as one stream, or split: where the codes stand that are not the
-commonest one, and which they are. The positions of the weights that pruning
-left have structure (whole rows and columns are gone), of which a stream of
-codes knows nothing.
+Written flat, as one stream; split: where the codes stand that are not the
+commonest one, and which they are; or joint: all under a model of neighbours.
+The positions of the weights that pruning left have structure (whole rows and
+columns are gone), of which a stream of codes knows nothing.
 """
 
 import math
@@ -11,47 +11,74 @@ import math
 import numpy as np
 from jaxtyping import Integer
 
-from jcompress.code import masks, streams, wire
+from jcompress.code import adaptive, masks, streams, wire
+
+FLAT, SPLIT, JOINT = WAYS = range(3)
+_LARGE, _CLEARLY = 1 << 16, 0.99
 
 
 def encode(
-  codes: Integer[np.ndarray, '*shape'], coder: str = 'auto'
-) -> tuple[bool, bytes]:
+  codes: Integer[np.ndarray, '*shape'],
+  coder: str = 'auto',
+  zero: int | None = None,
+  ranks: Integer[np.ndarray, ' k'] | None = None,
+) -> tuple[int, bytes]:
   """Writes codes; their shape is known to the reader.
 
   Args:
     codes: each in `0 .. 2^32 - 1`.
-    coder: see `streams.encode_stream`.
+    coder: see `streams.encode_stream`; 'auto' and 'context' use the model of
+      neighbours, 'context' wherever it can.
+    zero: the code whose weight is 0 or nearest to it, if there is one.
+    ranks: of each code among the weights, a permutation of `0 .. k - 1`, if
+      codes do not rise with their weights.
 
   Returns:
-    Whether they are split, and the record.
+    One of `WAYS`, and the record.
 
   Raises:
     ValueError: an unknown coder, or a code out of range.
   """
   codes = np.ascontiguousarray(codes)
-  flat = streams.encode_stream(codes.reshape(-1), coder)
+  joint = None
+  if coder in ('auto', 'context'):
+    joint = _encode_joint(codes, zero, ranks)
+  if joint and coder == 'context':
+    return JOINT, joint
+  best = FLAT, streams.encode_stream(codes.reshape(-1), coder)
+  large = codes.size > _LARGE
+  if joint and len(joint) < len(best[1]):
+    done = large and len(joint) < _CLEARLY * len(best[1])
+    best = JOINT, joint
+    if done:
+      return best
   letters, counts = streams.histogram(codes.reshape(-1))
   if len(letters) < 2 or 4 * counts.max() < codes.size:
-    return False, flat
+    return best
   common = int(letters[counts.argmax()])
   mask = np.asarray(codes != common)
   kept = codes[mask]
-  split = wire.varint(common) + wire.prefixed(masks.encode(mask, coder))
+  positions = masks.encode(mask, coder, neighbours=joint is None)
+  split = wire.varint(common) + wire.prefixed(positions)
   split += streams.encode_stream(kept - (kept > common), coder)
-  return (True, split) if len(split) < len(flat) else (False, flat)
+  return (SPLIT, split) if len(split) < len(best[1]) else best
 
 
 def decode(
-  reader: wire.Reader, split: bool, shape: tuple[int, ...]
+  reader: wire.Reader,
+  way: int,
+  shape: tuple[int, ...],
+  ranks: Integer[np.ndarray, ' k'] | None = None,
 ) -> Integer[np.ndarray, '*shape']:
   """Reads the rest of a record as codes, in uint8 or uint32.
 
   Raises:
     ValueError: the record is damaged, or does not hold codes of this shape.
   """
-  if not split:
+  if way == FLAT:
     return streams.decode_stream(reader.rest(), math.prod(shape)).reshape(shape)
+  if way == JOINT:
+    return _decode_joint(reader, shape, ranks)
   common = reader.varint()
   mask = masks.decode(reader.prefixed(), shape)
   kept = streams.decode_stream(reader.rest(), int(np.count_nonzero(mask)))
@@ -63,3 +90,23 @@ def decode(
   codes = np.full(shape, common, np.uint8 if largest < 256 else np.uint32)
   codes[mask] = kept
   return codes
+
+
+def _encode_joint(codes, zero, ranks):
+  if codes.size < 2 or int(codes.max()) > 2 * adaptive.MOST:
+    return None
+  if ranks is not None:
+    codes, zero = ranks[codes], int(ranks[zero])
+  return adaptive.encode(codes, zero)
+
+
+def _decode_joint(reader, shape, ranks):
+  symbols = adaptive.decode(reader.rest(), shape)
+  if ranks is None:
+    return symbols
+  if symbols.size and int(symbols.max()) >= len(ranks):
+    raise ValueError(
+      f'Damaged {reader.what}: code {symbols.max()} of {len(ranks)} centers.'
+    )
+  back = np.argsort(ranks).astype(np.uint8 if len(ranks) <= 256 else np.uint32)
+  return back[symbols]

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import encoded
-from jcompress.code import arrays, codes, fields, holders, masks, wire
+from jcompress.code import arrays, codes, fields, holders, masks, streams, wire
 
 _SPARSE = 1
-CODEBOOK = {False: 2, True: 3}  # by whether the codes are split
-_QUANTIZED = {False: 4, True: 5}
+CODEBOOK = {codes.FLAT: 2, codes.SPLIT: 3, codes.JOINT: 8}
+_QUANTIZED = {codes.FLAT: 4, codes.SPLIT: 5, codes.JOINT: 9}
 _STACKED, _SCALED = 6, 7
 _GRIDS = types.MappingProxyType(
   {
@@ -73,9 +73,9 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
   if layout == _SPARSE and cls is encoded.Sparse:
     return _decode_sparse(reader)
   if layout in CODEBOOK.values() and cls is encoded.Codebook:
-    return _decode_codebook(reader, layout == CODEBOOK[True])
+    return _decode_codebook(reader, _way(CODEBOOK, layout))
   if layout in _QUANTIZED.values() and cls in _GRIDS:
-    return _decode_quantized(reader, cls, layout == _QUANTIZED[True])
+    return _decode_quantized(reader, cls, _way(_QUANTIZED, layout))
   if layout == _STACKED and cls is encoded.Stacked:
     return holders.decode_stacked(reader, decode)
   if layout == _SCALED and cls is encoded.Scaled:
@@ -91,7 +91,8 @@ def _encode_sparse(leaf, coder, path):
   arrays.check(kept, path)
   head = arrays.head(kept.dtype, mask.shape)
   positions = wire.prefixed(masks.encode(mask, coder))
-  return bytes([_SPARSE]) + head + positions + arrays.encode(kept, coder)
+  kept = arrays.encode(kept, streams.for_arrays(coder))
+  return bytes([_SPARSE]) + head + positions + kept
 
 
 def _decode_sparse(reader):
@@ -126,22 +127,23 @@ def _encode_codebook(leaf, coder, path):
       f'{path} has codes in {indices.min()} .. {indices.max()} and '
       f'{centers.size} centers: codes must be in 0 .. {centers.size - 1}.'
     )
-  head = wire.prefixed(arrays.encode(centers, coder))
+  head = wire.prefixed(arrays.encode(centers, streams.for_arrays(coder)))
   head += arrays.head(indices.dtype, indices.shape)
   if indices.dtype.name in ('int4', 'uint4'):
     indices = indices.astype(np.uint8)
-  split, stream = codes.encode(indices, coder)
-  return bytes([CODEBOOK[split]]) + head + stream
+  ranks, zero = _order(centers)
+  way, stream = codes.encode(indices, coder, zero, ranks)
+  return bytes([CODEBOOK[way]]) + head + stream
 
 
-def _decode_codebook(reader, split):
+def _decode_codebook(reader, way):
   centers = arrays.decode(reader.prefixed())
   dtype, shape, _ = arrays.read_head(reader)
   if centers.ndim != 1 or not jnp.issubdtype(dtype, jnp.integer):
     raise ValueError(
       f'Damaged {reader.what}: centers {centers.shape}, codes {dtype}.'
     )
-  indices = codes.decode(reader, split, shape)
+  indices = codes.decode(reader, way, shape, _order(centers)[0])
   largest = int(indices.max()) if indices.size else 0
   if indices.size and largest >= centers.size:
     raise ValueError(
@@ -151,6 +153,26 @@ def _decode_codebook(reader, split):
   return fields.make(
     encoded.Codebook, reader.what, centers=centers, codes=indices
   )
+
+
+def _order(centers):
+  """The rank of each center, equal ones by their codes; the one nearest 0."""
+  values = centers.astype(np.float64)
+  ranks = np.empty(len(values), np.int64)
+  ranks[np.argsort(values, kind='stable')] = np.arange(len(values))
+  zero = int(np.abs(values).argmin()) if values.size else None
+  return ranks, zero
+
+
+def _zero_of(leaf):
+  """The code whose weight is nearest 0, or about."""
+  if 'centers' in _GRIDS[type(leaf)]:
+    return _order(np.asarray(leaf.centers))[1] or 0
+  return 0 if leaf.zero is None else round(float(np.median(leaf.zero)))
+
+
+def _way(layouts, layout):
+  return next(way for way, number in layouts.items() if number == layout)
 
 
 def _is_small_integer(x):
@@ -167,11 +189,11 @@ def _encode_quantized(leaf, coder, path):
   head = wire.prefixed(grid) + wire.varint(low + _MOST)
   head += arrays.head(steps.dtype, steps.shape)
   symbols = np.asarray(steps.astype(np.int32) - low)
-  split, stream = codes.encode(symbols, coder)
-  return bytes([_QUANTIZED[split]]) + head + stream
+  way, stream = codes.encode(symbols, coder, _zero_of(leaf) - low)
+  return bytes([_QUANTIZED[way]]) + head + stream
 
 
-def _decode_quantized(reader, cls, split):
+def _decode_quantized(reader, cls, way):
   grid = wire.Reader(reader.prefixed(), reader.what)
   static_and_grid = fields.read(grid, cls, _GRIDS[cls])
   grid.end()
@@ -179,7 +201,7 @@ def _decode_quantized(reader, cls, split):
   dtype, shape, _ = arrays.read_head(reader)
   if not jnp.issubdtype(dtype, jnp.integer) or dtype.itemsize > 2:
     raise ValueError(f'Damaged {reader.what}: codes {dtype}.')
-  steps = codes.decode(reader, split, shape)
+  steps = codes.decode(reader, way, shape)
   steps = _as_codes(steps, low, dtype, reader.what)
   leaf = fields.make(cls, reader.what, codes=steps, **static_and_grid)
   fields.decoded_size(leaf, reader.what)

@@ -1,25 +1,32 @@
-"""Masks: which entries of an array are kept, in the smallest of three ways.
+"""Masks: which entries of an array are kept, in the smallest of four ways.
 
 `gaps` (distances between the kept entries), `context` (each entry under the
-density of its row and column), and plain bits. A mask of `n` entries takes at
+density of its row and column), `adaptive` (each under the entries around it),
+and plain bits. A mask of `n` entries takes at
 least `n / 65536` bytes, see `streams`.
 """
 
 import numpy as np
 from jaxtyping import Bool
 
-from jcompress.code import bits, context, sparse, streams, wire
+from jcompress.code import adaptive, bits, context, sparse, streams, wire
 
-_BITS, _GAPS, _CONTEXT, _PADDED = 0, 1, 2, 128
+_BITS, _GAPS, _CONTEXT, _ADAPTIVE, _PADDED = 0, 1, 2, 3, 128
+_LARGE, _CLEARLY = 1 << 16, 0.99
 
 
-def encode(mask: Bool[np.ndarray, '*shape'], coder: str = 'auto') -> bytes:
+def encode(
+  mask: Bool[np.ndarray, '*shape'],
+  coder: str = 'auto',
+  neighbours: bool = True,
+) -> bytes:
   """Writes a mask; its shape is known to the reader.
 
   Args:
     mask: rows are all axes but the last, columns the last.
     coder: see `streams.encode_stream`; with 'auto' and 'ans' the model of rows
-      and columns takes part.
+      and columns takes part, with 'auto' and 'context' that of neighbours.
+    neighbours: whether it may.
 
   Raises:
     ValueError: an unknown coder.
@@ -29,7 +36,13 @@ def encode(mask: Bool[np.ndarray, '*shape'], coder: str = 'auto') -> bytes:
   records = [bytes([_GAPS]) + gaps]
   if bits.packed_size(flat.size, 1) < len(gaps):
     records.append(bytes([_BITS]) + bits.pack(flat.view(np.uint8), 1))
-  if coder in ('auto', 'ans') and flat.size:
+  tried = None
+  if coder in ('auto', 'context') and neighbours:
+    tried = adaptive.encode(mask.view(np.uint8))
+  if tried is not None:
+    records.append(bytes([_ADAPTIVE]) + tried)
+  done = flat.size > _LARGE and tried and len(tried) < _CLEARLY * len(gaps)
+  if coder in ('auto', 'ans') and flat.size and not done:
     rows, columns = _matrix(mask.shape)
     records.append(
       bytes([_CONTEXT]) + context.encode(mask.reshape(rows, columns))
@@ -62,6 +75,11 @@ def decode(record: bytes, shape: tuple[int, ...]) -> Bool[np.ndarray, '*shape']:
     mask = np.zeros(size, bool)
     mask[sparse.decode(reader.rest(), size)] = True
     return mask.reshape(shape)
+  if kind == _ADAPTIVE:
+    found = adaptive.decode(reader.rest(), shape)
+    if size and found.max() > 1:
+      raise ValueError(f'Damaged mask: an entry of {found.max()}.')
+    return found.astype(bool)
   if kind == _CONTEXT and size:
     return context.decode(reader.rest(), rows, columns).reshape(shape)
   raise ValueError(f'Unknown kind of mask {kind}: a newer file?')

@@ -15,7 +15,7 @@ References:
 import numpy as np
 from jaxtyping import Bool, Int64, Integer
 
-from jcompress.code import ans, streams, wire
+from jcompress.code import ans, huffman, streams, wire
 
 _BITS = range(1, 13)
 
@@ -103,11 +103,18 @@ def _distances(positions):
 
 
 def _estimate(distances, counts, p, coder):
-  """Size of the fields of `p` bits, in units of the coder's choice."""
+  """Bytes of the fields of `p` bits under a coder, about."""
   fillers = int((distances >> p) @ counts)
   fields = np.bincount(distances & ((1 << p) - 1), counts, (1 << p) + 1)
   fields[1 << p] = fillers
   letters = np.flatnonzero(fields)
-  if coder == 'raw' or not letters.size:
-    return fields.sum() * (p + (fillers > 0))
-  return ans.estimate(letters, fields[letters].astype(np.int64))
+  raw = fields.sum() * (p + (fillers > 0)) / 8
+  if coder == 'raw' or len(letters) < 2:
+    return raw
+  counts = fields[letters].astype(np.int64)
+  if coder in ('auto', 'ans', 'context'):
+    return ans.estimate(letters, counts)
+  if coder == 'huffman':
+    return huffman.estimate(letters, counts) if huffman.fits(letters) else raw
+  a_byte = huffman.estimate(letters, counts) if p < 8 else np.inf
+  return min(a_byte, raw) if coder == 'fast' or p > 7 else a_byte

@@ -14,10 +14,14 @@ from jaxtyping import Integer
 
 from jcompress.code import ans, bits, huffman, wire
 
-CODERS = ('raw', 'huffman', 'zstd', 'ans')
+CODERS = ('raw', 'huffman', 'zstd', 'ans', 'context', 'fast')
 SYMBOLS_A_BYTE = 1 << 16
 _CONSTANT, _RAW, _HUFFMAN, _ZSTD, _ANS, _ZSTD_HUFFMAN = range(6)
 _NAMES = {'raw': _RAW, 'huffman': _HUFFMAN, 'zstd': _ZSTD, 'ans': _ANS}
+_SEVERAL = types.MappingProxyType(
+  {'zstd': (_ZSTD, _ZSTD_HUFFMAN), 'fast': (_RAW, _ZSTD_HUFFMAN)}
+)
+_ARRAYS = types.MappingProxyType({'context': 'auto', 'fast': 'zstd'})
 _HUFFMAN_ONLY = types.MappingProxyType(
   dict(
     strategy=zstandard.STRATEGY_FAST,
@@ -41,6 +45,11 @@ def check_coder(coder: str) -> None:
     )
 
 
+def for_arrays(coder: str) -> str:
+  """The coder of arrays that are no codes: numbers that nothing rounded."""
+  return _ARRAYS.get(coder, coder)
+
+
 def check_count(n: int, size: int, what: str) -> None:
   """Refuses more symbols than `size` bytes may hold, by a `ValueError`."""
   if n > SYMBOLS_A_BYTE * (size + 1):
@@ -54,7 +63,9 @@ def encode_stream(
 
   Args:
     symbols: each in `0 .. 2^32 - 1`.
-    coder: 'raw', 'huffman', 'zstd', 'ans', or 'auto': the smallest of them. A
+    coder: 'raw', 'huffman', 'zstd', 'ans', or 'auto': the smallest of them;
+      'context', which is 'auto' here: neighbours are known where there is a
+      shape; or 'fast', the smaller of 'raw' and the Huffman coder of zstd. A
       stream of one letter, and an empty one, is written as such under each of
       them; one with more letters than 'huffman' (2,048, spread over 4,096
       values) or 'ans' (65,536) can hold is written raw.
@@ -68,11 +79,11 @@ def encode_stream(
     head = bytes([_CONSTANT]) + wire.varint(int(letters.sum()))
     return head + b'\0' * (-(-symbols.size // SYMBOLS_A_BYTE) - len(head) - 1)
   width = bits.width(int(letters[-1]))
-  if coder == 'zstd':
-    kinds = (_ZSTD, _ZSTD_HUFFMAN)
+  if coder in _SEVERAL:
+    kinds = _SEVERAL[coder]
     both = [_encode(symbols, letters, counts, k) for k in kinds]
     return min((r for r in both if r is not None), key=len)
-  if coder != 'auto':
+  if coder in _NAMES:
     record = _encode(symbols, letters, counts, _NAMES[coder])
     return record or _encode(symbols, letters, counts, _RAW)
   sizes: dict[int, float] = {_RAW: 1 + bits.packed_size(symbols.size, width)}

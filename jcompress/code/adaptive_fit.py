@@ -1,0 +1,175 @@
+"""The weights of the model of neighbours, fitted by the writer.
+
+Only the writer works with floats: what it finds travels as integers.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int16, Int64, Integer
+
+from jcompress.code.adaptive_loops import lg
+from jcompress.code.adaptive_tables import logarithms
+from jcompress.code.compiled import compiled
+
+_UNITS = 64 / np.log(2)  # of a feature in one natural logarithm
+_STEPS, _CLOSE, _RIDGE, _MOST = 12, 5e-3, 1.0, 3.9
+_FEW = 50
+
+
+class Sample(NamedTuple):
+  """Entries of a matrix and what the model sees before each.
+
+  Attributes:
+    sizes: `[n]`, up to `cap`.
+    features: `[n, 7]`, the first 1, the others `64 log2` of something.
+    signs: `[n]`, 0 negative, 1 zero, 2 positive.
+    pairs: `[n]`, 0 to 8, of the signs at the two distances.
+    unit: 16 times the mean size.
+    cap: of sizes.
+  """
+
+  sizes: Float64[np.ndarray, ' n']
+  features: Float64[np.ndarray, 'n 7']
+  signs: Int64[np.ndarray, ' n']
+  pairs: Int64[np.ndarray, ' n']
+  unit: int
+  cap: int
+
+
+@compiled
+def _collect(symbols, zero, near, far, cap, unit, every, lgs, sizes, x, signs):
+  rows, columns = symbols.shape
+  column = np.zeros(columns, np.int64)
+  at = 0
+  for i in range(rows):
+    row = 0
+    if i % every:
+      for j in range(columns):
+        column[j] += min(abs(np.int64(symbols[i, j]) - zero), cap)
+      continue
+    for j in range(columns):
+      v = np.int64(symbols[i, j]) - zero
+      m = min(abs(v), cap)
+      x[at, 0] = 1.0
+      x[at, 1] = lg(16 * column[j] + 6 * unit, lgs) - lg((i + 6) * unit, lgs)
+      x[at, 2] = lg(16 * row + 6 * unit, lgs) - lg((j + 6) * unit, lgs)
+      pair = 0
+      for k in range(4):
+        d = (near, 2 * near, far, far - near)[k]
+        u = np.int64(symbols[i, j - d]) - zero if 0 < d <= j else 0
+        x[at, 3 + k] = lg(16 * min(abs(u), cap) + unit, lgs)
+        if k == 0:
+          pair += 3 * (1 + (u > 0) - (u < 0))
+        if k == 2:
+          pair += 1 + (u > 0) - (u < 0)
+      sizes[at] = m
+      signs[at, 0] = 1 + (v > 0) - (v < 0)
+      signs[at, 1] = pair
+      at += 1
+      row += m
+      column[j] += m
+
+
+def sample(
+  symbols: Int16[np.ndarray, 'rows columns'],
+  zero: int,
+  near: int,
+  far: int,
+  cap: int,
+  unit: int,
+  most: int,
+) -> Sample:
+  """What the model sees, of every so manieth row.
+
+  Args:
+    symbols: of the stream.
+    zero: the symbol that stands for 0.
+    near: distance.
+    far: distance, or 0.
+    cap: of sizes.
+    unit: 16 times the mean size.
+    most: about how many entries.
+  """
+  rows, columns = symbols.shape
+  every = max(1, round(rows * columns / most))
+  n = -(-rows // every) * columns
+  sizes, x = np.zeros(n), np.zeros((n, 7))
+  signs = np.zeros((n, 2), np.int64)
+  _collect(
+    *(symbols, zero, near, far, cap, unit, every, logarithms()),
+    *(sizes, x, signs),
+  )
+  if not far:
+    x[:, 5:] = 0
+  return Sample(sizes, x, signs[:, 0], signs[:, 1], unit, cap)
+
+
+def unit_of(counts: Integer[np.ndarray, ' k'], zero: int, cap: int) -> int:
+  """16 times the mean size of symbols with these counts, rounded, from 1."""
+  sizes = np.minimum(np.abs(np.arange(len(counts)) - zero), cap)
+  return max(1, round(16 * int(counts @ sizes) / int(counts.sum())))
+
+
+def fit(s: Sample) -> tuple[Integer[np.ndarray, ' 7'] | None, float]:
+  """Weights in 1 / 32, and what they are worth.
+
+  Poisson regression of the sizes, logistic where `cap` is 1, by Newton's steps.
+
+  Returns:
+    The weights, `None` where there is too little to fit or the fit diverges;
+    bits an entry that the model saves, about.
+  """
+  x, y = s.features / _UNITS, s.sizes
+  x[:, 0] = 1
+  mean = max(s.unit / 16, y.mean())
+  logistic = s.cap == 1
+  if logistic:
+    mean = min(mean, 1 - 1e-3)
+  base = np.log(s.unit / 16 / (1 - mean) if logistic else s.unit / 16)
+  used = x.any(0)
+  w = np.zeros(7)
+  if np.count_nonzero(y) < _FEW:
+    return None, 0.0
+  for _ in range(_STEPS):
+    mu, curve = _means(base + x @ w, logistic)
+    slope = x.T @ (y - mu) - _RIDGE * w
+    hessian = (x * curve[:, None]).T @ x + np.diag(np.where(used, _RIDGE, 1.0))
+    step = np.clip(np.linalg.solve(hessian, slope), -2, 2)
+    w += step
+    if np.abs(step).max() < _CLOSE:
+      break
+  if not np.isfinite(w).all() or np.abs(w[1:]).max() > _MOST:
+    return None, 0.0
+  rounded = np.round(32 * w)
+  centre = s.features.mean(0)
+  rounded[0] = np.round(32 * w @ (centre * [0, *[1] * 6]) + 32 * w[0] * _UNITS)
+  rounded[0] -= np.round(rounded[1:] @ centre[1:])
+  if abs(rounded[0]) >= 1 << 22:
+    return None, 0.0
+  loss = _loss(base + x @ w, y, logistic)
+  least = y.mean() / (1 - y.mean()) if logistic else y.mean()
+  alone = _loss(np.log(np.full(1, least)), y.mean(), logistic)
+  gain = (alone - loss) / np.log(2) + _sign_bits(s.signs, 0 * s.pairs)
+  return rounded.astype(np.int64), gain - _sign_bits(s.signs, s.pairs)
+
+
+def _loss(eta, y, logistic):
+  """Mean of minus the logarithm of the likelihood, but for a constant."""
+  eta = np.clip(eta, -20, 20)
+  each = np.logaddexp(0, eta) if logistic else np.exp(eta)
+  return float((each - y * eta).mean())
+
+
+def _means(eta, logistic):
+  eta = np.clip(eta, -20, 20)
+  mu = 1 / (1 + np.exp(-eta)) if logistic else np.exp(eta)
+  return mu, mu * (1 - mu) if logistic else mu
+
+
+def _sign_bits(signs, pairs):
+  """Bits an entry of the signs, each under the pair before it."""
+  kept = signs != 1
+  n = np.bincount(pairs[kept], minlength=9) + 1.0
+  k = np.bincount(pairs[kept], signs[kept] == 0, 9) + 0.5
+  return -(k * np.log2(k / n) + (n - k) * np.log2(1 - k / n)).sum() / len(kept)
