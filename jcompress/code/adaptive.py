@@ -16,7 +16,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int16, Int64, Integer
+from jaxtyping import Int16, Int64, Integer, UInt32
 
 from jcompress.code import streams, wire
 
@@ -97,8 +97,8 @@ def decode(
       f'Damaged {reader.what}: distances {model.near}, {model.far} in '
       f'{columns} columns.'
     )
-  stream = np.frombuffer(data, '>u2').astype(np.uint16)
-  if walk(walked, model, stream) < 0:
+  stream = np.frombuffer(data, '>u2').astype(np.uint32)
+  if walk(walked, model, stream, True) < 0:
     raise ValueError(
       f'Damaged {reader.what}: the code does not end with its symbols.'
     )
@@ -137,7 +137,10 @@ def matrix_shape(shape: tuple[int, ...], way: int) -> tuple[int, int]:
 
 
 def walk(
-  walked: Int16[np.ndarray, 'rows columns'], model: Model, stream: np.ndarray
+  walked: Int16[np.ndarray, 'rows columns'],
+  model: Model,
+  stream: UInt32[np.ndarray, ' n'],
+  reading: bool,
 ) -> int:
   """See `adaptive_loops.walk`."""
   from jcompress.code import adaptive_loops, adaptive_tables
@@ -148,15 +151,16 @@ def walk(
     adaptive_tables.logarithms(),
     adaptive_tables.priors(model.unit, model.cap, model.shift),
     stream,
+    reading,
   )
 
 
 def events(
   walked: Int16[np.ndarray, 'rows columns'], model: Model
-) -> np.ndarray:
+) -> UInt32[np.ndarray, ' n']:
   """The coded events, uint32: shares of 4,096 from bit 16 on."""
   out = np.empty(2 * walked.size, np.uint32)
-  return out[: walk(walked, model, out)]
+  return out[: walk(walked, model, out, False)]
 
 
 def words(walked: Int16[np.ndarray, 'rows columns'], model: Model) -> bytes:

@@ -22,7 +22,7 @@ class Sample(NamedTuple):
 
   Attributes:
     sizes: `[n]`, up to `cap`.
-    features: `[n, 7]`, the first 1, the others `64 log2` of something.
+    features: `[7, n]`, the first 1, the others `64 log2` of something.
     signs: `[n]`, 0 negative, 1 zero, 2 positive.
     pairs: `[n]`, 0 to 8, of the signs at the two distances.
     unit: 16 times the mean size.
@@ -30,7 +30,7 @@ class Sample(NamedTuple):
   """
 
   sizes: Float64[np.ndarray, ' n']
-  features: Float64[np.ndarray, 'n 7']
+  features: Float64[np.ndarray, '7 n']
   signs: Int64[np.ndarray, ' n']
   pairs: Int64[np.ndarray, ' n']
   unit: int
@@ -51,14 +51,14 @@ def _collect(symbols, zero, near, far, cap, unit, every, lgs, sizes, x, signs):
     for j in range(columns):
       v = np.int64(symbols[i, j]) - zero
       m = min(abs(v), cap)
-      x[at, 0] = 1.0
-      x[at, 1] = lg(16 * column[j] + 6 * unit, lgs) - lg((i + 6) * unit, lgs)
-      x[at, 2] = lg(16 * row + 6 * unit, lgs) - lg((j + 6) * unit, lgs)
+      x[0, at] = 1.0
+      x[1, at] = lg(16 * column[j] + 6 * unit, lgs) - lg((i + 6) * unit, lgs)
+      x[2, at] = lg(16 * row + 6 * unit, lgs) - lg((j + 6) * unit, lgs)
       pair = 0
       for k in range(4):
         d = (near, 2 * near, far, far - near)[k]
         u = np.int64(symbols[i, j - d]) - zero if 0 < d <= j else 0
-        x[at, 3 + k] = lg(16 * min(abs(u), cap) + unit, lgs)
+        x[3 + k, at] = lg(16 * min(abs(u), cap) + unit, lgs)
         if k == 0:
           pair += 3 * (1 + (u > 0) - (u < 0))
         if k == 2:
@@ -94,14 +94,14 @@ def sample(
   rows, columns = symbols.shape
   every = max(1, round(rows * columns / most))
   n = -(-rows // every) * columns
-  sizes, x = np.zeros(n), np.zeros((n, 7))
+  sizes, x = np.zeros(n), np.zeros((7, n))
   signs = np.zeros((n, 2), np.int64)
   _collect(
     *(symbols, zero, near, far, cap, unit, every, logarithms()),
     *(sizes, x, signs),
   )
   if not far:
-    x[:, 5:] = 0
+    x[5:] = 0
   return Sample(sizes, x, signs[:, 0], signs[:, 1], unit, cap)
 
 
@@ -120,38 +120,33 @@ def fit(s: Sample) -> tuple[Integer[np.ndarray, ' 7'] | None, float]:
     The weights, `None` where there is too little to fit or the fit diverges;
     bits an entry that the model saves, about.
   """
-  x, y = s.features / _UNITS, s.sizes
-  x[:, 0] = 1
-  mean = max(s.unit / 16, y.mean())
-  logistic = s.cap == 1
-  if logistic:
-    mean = min(mean, 1 - 1e-3)
-  base = np.log(s.unit / 16 / (1 - mean) if logistic else s.unit / 16)
-  used = x.any(0)
-  w = np.zeros(7)
+  x, y, logistic = s.features / _UNITS, s.sizes, s.cap == 1
+  x[0] = 1
   if np.count_nonzero(y) < _FEW:
     return None, 0.0
+  mean = s.unit / 16
+  base = np.log(mean / max(1 - mean, 1e-3) if logistic else mean)
+  w = np.zeros(7)
   for _ in range(_STEPS):
-    mu, curve = _means(base + x @ w, logistic)
-    slope = x.T @ (y - mu) - _RIDGE * w
-    hessian = (x * curve[:, None]).T @ x + np.diag(np.where(used, _RIDGE, 1.0))
-    step = np.clip(np.linalg.solve(hessian, slope), -2, 2)
-    w += step
+    mu, curve = _means(base + w @ x, logistic)
+    slope = x @ (y - mu) - _RIDGE * w
+    step = np.linalg.solve((x * curve) @ x.T + _RIDGE * np.eye(7), slope)
+    w += np.clip(step, -2, 2)
     if np.abs(step).max() < _CLOSE:
       break
   if not np.isfinite(w).all() or np.abs(w[1:]).max() > _MOST:
     return None, 0.0
-  rounded = np.round(32 * w)
-  centre = s.features.mean(0)
-  rounded[0] = np.round(32 * w @ (centre * [0, *[1] * 6]) + 32 * w[0] * _UNITS)
-  rounded[0] -= np.round(rounded[1:] @ centre[1:])
+  exact, rounded = 32 * w, np.round(32 * w)
+  moved = (exact - rounded)[1:] @ s.features[1:].mean(1)
+  rounded[0] = np.round(exact[0] * _UNITS + moved)
   if abs(rounded[0]) >= 1 << 22:
     return None, 0.0
-  loss = _loss(base + x @ w, y, logistic)
-  least = y.mean() / (1 - y.mean()) if logistic else y.mean()
-  alone = _loss(np.log(np.full(1, least)), y.mean(), logistic)
-  gain = (alone - loss) / np.log(2) + _sign_bits(s.signs, 0 * s.pairs)
-  return rounded.astype(np.int64), gain - _sign_bits(s.signs, s.pairs)
+  share = min(y.mean(), 1 - 1e-3) if logistic else y.mean()
+  least = np.log(share / (1 - share) if logistic else share)
+  saved = _loss(np.full(1, least), y.mean(), logistic)
+  saved -= _loss(base + w @ x, y, logistic)
+  bits = _sign_bits(s.signs, 0 * s.pairs) - _sign_bits(s.signs, s.pairs)
+  return rounded.astype(np.int64), saved / np.log(2) + bits
 
 
 def _loss(eta, y, logistic):

@@ -86,6 +86,7 @@ def walk(
   lgs,
   priors,
   stream,
+  reading,
 ):
   """Reads the symbols of a stream, or lists the events that make up one.
 
@@ -101,15 +102,15 @@ def walk(
     weights: int64 `[7]`.
     lgs: the table of `lg`.
     priors: int64 `[64]`, of the classes, see `build`.
-    stream: uint16 words to read; or uint32, is filled with events, in each the
-      first slot and from bit 16 on the number of slots.
+    stream: uint32, the words of 16 bits to read; or is filled with events, in
+      each the first slot and from bit 16 on the number of slots.
+    reading: whether it is words.
 
   Returns:
     How many events, or words, there are; -1 if the words are too few or do not
     end with the symbols.
   """
   rows, columns = symbols.shape
-  reading = stream.itemsize == 2
   below, above = zero, highest - zero
   most = max(below, above)
   counts = np.zeros((CLASSES, most + 1), np.int64)

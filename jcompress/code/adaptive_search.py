@@ -33,7 +33,7 @@ def best(
   highest = len(counts) - 1
   caps = (8, 1) if symbols.size <= _SMALL else (8,)
   caps = caps if max(zero, highest - zero) > 1 else (1,)
-  shifts = (10, 9, 11) if symbols.size <= _PART else (9,)
+  shifts = (9, 10, 11) if symbols.size <= _SMALL else (9, 10)
   found: list[tuple[float, Model]] = []
   walks = {}
   for way in adaptive.ways(symbols.shape):
@@ -41,22 +41,27 @@ def best(
     part = walked[: max(1, _PART // walked.shape[1])]
     unit = adaptive_fit.unit_of(counts, zero, caps[0])
     flat = Model(
-      *(way, zero, highest, 1, 0, caps[0], 10, unit), np.zeros(7, int)
+      *(way, zero, highest, 1, 0, caps[0], 9, unit), np.zeros(7, int)
     )
     for model in (flat, *_candidates(walked, flat)):
       if model.weights.any() or not found:
         found.append((cost(part, model), model))
-  _, model = least = min(found, key=lambda x: x[0])
-  part = walks[model.way][: max(1, _PART // walks[model.way].shape[1])]
-  if model.weights.any():
-    for cap in caps:
-      unit = adaptive_fit.unit_of(counts, zero, cap)
-      start = model._replace(cap=cap, unit=unit, shift=10)
-      fitted, _ = _fitted(walks[model.way], start)
-      for shift in shifts if fitted else ():
-        other = _shifted(fitted, shift)
-        least = min(least, (cost(part, other), other), key=lambda x: x[0])
-  return least[1], walks[model.way]
+  least = min(found, key=lambda x: x[0])
+  fitted = [x for x in found if x[1].weights.any()]
+  _, model = min(fitted or [least], key=lambda x: x[0])
+  walked = walks[model.way]
+  part = walked[: max(1, _PART // walked.shape[1])]
+  others = [model] if fitted else []
+  if fitted and len(caps) > 1:
+    unit = adaptive_fit.unit_of(counts, zero, 1)
+    small, _ = _fitted(walked, model._replace(cap=1, unit=unit))
+    others += [small] if small else []
+  for other in others:
+    for shift in shifts:
+      if (shift, other.cap) != (model.shift, model.cap):
+        shifted = _shifted(other, shift)
+        least = min(least, (cost(part, shifted), shifted), key=lambda x: x[0])
+  return least[1], walks[least[1].way]
 
 
 def _candidates(walked, flat):

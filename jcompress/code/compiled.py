@@ -25,7 +25,8 @@ def compiled(f: Callable[..., Any]) -> Callable[..., Any]:
   if numba is None:
     f.py_func = f  # type: ignore[attr-defined]
     return f
+  settings = {'nogil': True, 'error_model': 'numpy'}
   try:
-    return numba.njit(cache=True)(f)
+    return numba.njit(cache=True, **settings)(f)
   except RuntimeError:  # no folder that can be written
-    return numba.njit(f)
+    return numba.njit(**settings)(f)
