@@ -58,6 +58,7 @@ def encode(x: Shaped[np.ndarray, '...'], coder: str = 'auto') -> bytes:
   Raises:
     ValueError: an unknown coder, or a dtype that a file cannot hold.
   """
+  coder = streams.for_arrays(coder)
   best = min(_candidates(x, coder), key=lambda c: len(c[1]))
   return head(x.dtype, x.shape, best[0]) + best[1]
 

@@ -93,7 +93,7 @@ def _write_array(value, cls, coder, where):
     return b''
   value = host(value, where)
   arrays.check(value, where, finite=cls is not encoded.Dense)
-  return arrays.encode(value, streams.for_arrays(coder))
+  return arrays.encode(value, coder)
 
 
 def read(reader: wire.Reader, cls: Any, names: Sequence[str]) -> dict[str, Any]:

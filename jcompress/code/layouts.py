@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import encoded
-from jcompress.code import arrays, codes, fields, holders, masks, streams, wire
+from jcompress.code import arrays, codes, fields, holders, masks, wire
 
 _SPARSE = 1
 CODEBOOK = {codes.FLAT: 2, codes.SPLIT: 3, codes.JOINT: 8}
@@ -91,8 +91,7 @@ def _encode_sparse(leaf, coder, path):
   arrays.check(kept, path)
   head = arrays.head(kept.dtype, mask.shape)
   positions = wire.prefixed(masks.encode(mask, coder))
-  kept = arrays.encode(kept, streams.for_arrays(coder))
-  return bytes([_SPARSE]) + head + positions + kept
+  return bytes([_SPARSE]) + head + positions + arrays.encode(kept, coder)
 
 
 def _decode_sparse(reader):
@@ -127,7 +126,7 @@ def _encode_codebook(leaf, coder, path):
       f'{path} has codes in {indices.min()} .. {indices.max()} and '
       f'{centers.size} centers: codes must be in 0 .. {centers.size - 1}.'
     )
-  head = wire.prefixed(arrays.encode(centers, streams.for_arrays(coder)))
+  head = wire.prefixed(arrays.encode(centers, coder))
   head += arrays.head(indices.dtype, indices.shape)
   if indices.dtype.name in ('int4', 'uint4'):
     indices = indices.astype(np.uint8)
