@@ -31,7 +31,8 @@ from jcompress.channels.removal import (
 )
 from jcompress.channels.shrink import shrink, verify_rebuilt
 from jcompress.channels.trace import channel_groups
-from jcompress.code.container import Artifact, load, pack, save, unpack
+from jcompress.code.archive import Artifact, load, open, unpack
+from jcompress.code.container import create, pack, save
 from jcompress.combine import identity, partition, select
 from jcompress.encoded import bits, decode
 from jcompress.factor.adapt import low_rank_adapt
@@ -162,6 +163,7 @@ __all__ = [
   'channel_widths',
   'compress',
   'Compressor',
+  'create',
   'curvature',
   'data_free_prune',
   'decode',
@@ -233,11 +235,12 @@ __all__ = [
   'obd_saliency',
   'obs_increase',
   'obs_prune',
+  'open',
   'ops',
   'pack',
   'partition',
-  'Plan',
   'plan',
+  'Plan',
   'predicted',
   'product_quantize',
   'quantized_backprop',
