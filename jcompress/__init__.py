@@ -97,6 +97,7 @@ from jcompress.quantize.calibration import (
   calibrate_layers,
 )
 from jcompress.quantize.dorefa import dorefa_weights
+from jcompress.quantize.entropy_penalized import entropy_penalized
 from jcompress.quantize.error_corrected import error_corrected_pq
 from jcompress.quantize.fixed_point import fixed_point, fixed_point_updates
 from jcompress.quantize.gptq import gptq
@@ -176,6 +177,7 @@ __all__ = [
   'effective_bits',
   'encoded',
   'energy_rank',
+  'entropy_penalized',
   'error_corrected_pq',
   'evbmf_rank',
   'factored',
@@ -239,8 +241,8 @@ __all__ = [
   'ops',
   'pack',
   'partition',
-  'plan',
   'Plan',
+  'plan',
   'predicted',
   'product_quantize',
   'quantized_backprop',
