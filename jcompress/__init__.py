@@ -31,7 +31,8 @@ from jcompress.channels.removal import (
 )
 from jcompress.channels.shrink import shrink, verify_rebuilt
 from jcompress.channels.trace import channel_groups
-from jcompress.code.container import Artifact, load, pack, save, unpack
+from jcompress.code.archive import Artifact, load, open, unpack
+from jcompress.code.container import create, pack, save
 from jcompress.combine import identity, partition, select
 from jcompress.encoded import bits, decode
 from jcompress.factor.adapt import low_rank_adapt
@@ -96,6 +97,7 @@ from jcompress.quantize.calibration import (
   calibrate_layers,
 )
 from jcompress.quantize.dorefa import dorefa_weights
+from jcompress.quantize.entropy_penalized import entropy_penalized
 from jcompress.quantize.error_corrected import error_corrected_pq
 from jcompress.quantize.fixed_point import fixed_point, fixed_point_updates
 from jcompress.quantize.gptq import gptq
@@ -162,6 +164,7 @@ __all__ = [
   'channel_widths',
   'compress',
   'Compressor',
+  'create',
   'curvature',
   'data_free_prune',
   'decode',
@@ -174,6 +177,7 @@ __all__ = [
   'effective_bits',
   'encoded',
   'energy_rank',
+  'entropy_penalized',
   'error_corrected_pq',
   'evbmf_rank',
   'factored',
@@ -233,6 +237,7 @@ __all__ = [
   'obd_saliency',
   'obs_increase',
   'obs_prune',
+  'open',
   'ops',
   'pack',
   'partition',

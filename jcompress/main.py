@@ -12,7 +12,7 @@ from absl import flags
 
 import jcompress as jc
 from jcompress import reports
-from jcompress.code import container
+from jcompress.code import archive
 from jcompress.code.atomic import replace_file
 from jcompress.experiments import (
   arguments,
@@ -156,7 +156,7 @@ def _inspect(words):
   if not parser.parse(words, 1):
     return
   contents = pathlib.Path(parser.others[0]).read_bytes()
-  for key, value in container.unpack(contents).metadata.items():
+  for key, value in archive.unpack(contents).metadata.items():
     print(f'{key}: {value}')
   runs.print_report(reports.report(contents))
 

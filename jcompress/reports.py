@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jcompress import encoded, tree
-from jcompress.code import container
+from jcompress.code import archive, container
 from jcompress.patterns import shortened
 
 COLUMNS = (
@@ -172,22 +172,24 @@ def report(source: Any) -> Report:
   if isinstance(source, (str, os.PathLike)):
     source = pathlib.Path(source).read_bytes()
   if isinstance(source, bytes):
-    data, source = source, container.unpack(source).tree
+    data, source = source, archive.unpack(source).tree
   else:
-    if isinstance(source, container.Artifact):
+    if isinstance(source, archive.Artifact):
       source = source.tree
     data = None
   leaves = encoded.encoded_leaves(source)
-  sizes = container.sizes(container.pack(source) if data is None else data)
+  sizes = archive.sizes(container.pack(source) if data is None else data)
   names = tree.paths(source, is_leaf=encoded.is_encoded)
   bits = encoded.bits_of_each(leaves)
-  rows = map(_row, names, leaves, sizes.each, bits)
+  first: dict[Any, int] = {}
+  ids = map(encoded.identity, leaves)
+  tied = [first.setdefault(x, i) != i for i, x in enumerate(ids)]
+  rows = map(_row, names, leaves, sizes.each, bits, tied)
   return Report(tuple(rows), sizes.overhead)
 
 
-def _row(path, leaf, file_bytes, bits):
+def _row(path, leaf, file_bytes, bits, tied):
   values = tree.to_host(leaf.decode())
-  tied = file_bytes == 0
   return Row(
     path,
     type(leaf).__name__,

@@ -204,7 +204,8 @@ def label_parts(tree: Tree, kind: type, label: Callable[[Any], Any]) -> Tree:
 def to_host(x: jax.typing.ArrayLike) -> np.ndarray:
   """Copies one array, sharded over this or other processes, to NumPy.
 
-  Of PRNG keys it copies the words.
+  Of PRNG keys it copies the words. Bytes are put into the order of this
+  machine.
   """
   if isinstance(x, jax.Array) and is_key(x):
     x = jax.random.key_data(x)
@@ -215,7 +216,14 @@ def to_host(x: jax.typing.ArrayLike) -> np.ndarray:
     from jax.experimental import multihost_utils
 
     x = multihost_utils.process_allgather(x, tiled=True)
-  return np.asarray(x)
+  return native(np.asarray(x))
+
+
+def native(x: Any) -> Any:
+  """A NumPy array in the byte order of this machine; anything else as it is."""
+  if not isinstance(x, (np.ndarray, np.generic)):
+    return x
+  return x.astype(x.dtype.newbyteorder('='), copy=False)
 
 
 def replicated(x: jax.Array, axes: Sequence[int] | None = None) -> jax.Array:

@@ -156,6 +156,13 @@ def table(like):
     'learned_step_magnitude': lambda: Entry(
       jc.chain(jc.learned_step(4), jc.magnitude_prune(0.5)), structural=True
     ),
+    'entropy_penalized': lambda: Entry(
+      jc.entropy_penalized(1e-3, 4), structural=True
+    ),
+    'entropy_penalized_magnitude': lambda: Entry(
+      jc.chain(jc.entropy_penalized(1e-3, 4, every=1), jc.magnitude_prune(0.5)),
+      structural=True,
+    ),
     'dorefa': lambda: Entry(jc.dorefa_weights(2)),
     'dorefa_one_bit': lambda: Entry(jc.dorefa_weights(1)),
     'incremental': lambda: Entry(jc.incremental_quantize(every=1)),
@@ -369,6 +376,7 @@ VARIANTS = (
   'binary_connect_stochastic',
   'loss_aware_levels',
   'distort_projection',
+  'entropy_penalized_magnitude',
   'learned_step_magnitude',
   'linear_tiled',
   'pruned_linear',
@@ -428,6 +436,7 @@ NONZEROS = {
   'surgery': 36,
   'surgery_quality': 30,
   'learned_step_magnitude': 36,
+  'entropy_penalized_magnitude': 36,
   'pruned_linear': 36,
   'nm': 2 * 2 * 4 + 2 * 2 * 3,
   'nm_outputs': 2 * 8 + 2 * 6,
@@ -452,6 +461,7 @@ VALUES = {
   'ternary_weight': 2,
   'trained_ternary': 2,
   'learned_step': 15,
+  'entropy_penalized': 15,
   'dorefa': 4,
   'dorefa_one_bit': 2,
   'incremental': 16,

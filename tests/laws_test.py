@@ -20,7 +20,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jcompress as jc
 from jcompress import tree
-from jcompress.code import container
+from jcompress.code import archive, container
 
 
 def marks(name):
@@ -121,7 +121,7 @@ def read_back(name, dtype):
   """The encoding of a training's end, decoded, and from its file."""
   comp, last = trained(name, dtype).comp, trained(name, dtype).last
   encoded = comp.encode(*last)
-  read = container.unpack(container.pack(encoded)).tree
+  read = archive.unpack(container.pack(encoded)).tree
   return jc.decode(encoded), jc.decode(read)
 
 

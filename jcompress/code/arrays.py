@@ -8,6 +8,7 @@ offset and a stream, for integers; `mask`, for booleans.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -22,6 +23,8 @@ DTYPES = (
   *('uint8', 'uint16', 'uint32', 'uint64'),
   *('float16', 'bfloat16', 'float32', 'float64'),
   *('float8_e4m3fn', 'float8_e5m2', 'int4', 'uint4'),
+  *('float8_e3m4', 'float8_e4m3', 'float8_e4m3b11fnuz', 'float8_e4m3fnuz'),
+  *('float8_e5m2fnuz', 'float8_e8m0fnu', 'float4_e2m1fn', 'int2', 'uint2'),
 )
 _RAW, _ZSTD, _PLANES, _LETTERS, _RANGE, _MASK = range(6)
 _MAX_DIMS, _MAX_AXES = 1 << 31, 32
@@ -36,12 +39,12 @@ def check(
   Raises:
     ValueError: a dtype, shape or number of that kind; it names `path`.
   """
-  if x.dtype.name not in DTYPES or not x.dtype.isnative:
+  if x.dtype.name not in DTYPES:
     raise ValueError(
-      f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}, in '
-      'the byte order of this machine. Convert it first.'
+      f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}. '
+      'Convert it first.'
     )
-  if x.ndim > _MAX_AXES or any(n >= _MAX_DIMS for n in x.shape):
+  if not is_possible(x.shape):
     raise ValueError(
       f'{path} has shape {x.shape}: at most {_MAX_AXES} axes, each below 2^31.'
     )
@@ -50,6 +53,11 @@ def check(
       f'{path} has NaN or inf: it is not packed. Look at the training run that '
       'produced these weights (learning rate, loss scale) first.'
     )
+
+
+def is_possible(shape: Sequence[int]) -> bool:
+  """Whether a file can hold arrays of this shape."""
+  return len(shape) <= _MAX_AXES and all(n < _MAX_DIMS for n in shape)
 
 
 def encode(x: Shaped[np.ndarray, '...'], coder: str = 'auto') -> bytes:
@@ -109,7 +117,7 @@ def read_head(
       f'Damaged {reader.what}: dtype {first & 31}, {axes} axes. A newer file?'
     )
   shape = tuple(reader.varint() for _ in range(axes))
-  if any(n >= _MAX_DIMS for n in shape):
+  if not is_possible(shape):
     raise ValueError(f'Damaged {reader.what}: impossible shape {shape}.')
   return jnp.dtype(DTYPES[first & 31]), shape, first >> 5
 

@@ -6,12 +6,15 @@ import pathlib
 import stat
 import tempfile
 from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar('Result')
 
 
 def replace_file(
-  path: str | os.PathLike[str], write: Callable[[pathlib.Path], object]
-) -> None:
-  """Writes a file beside its place, then moves it there.
+  path: str | os.PathLike[str], write: Callable[[pathlib.Path], Result]
+) -> Result:
+  """Writes a file beside its place, then moves it there; gives what it gave.
 
   What a symbolic link points to is replaced, not the link. A file that was
   there keeps its mode; a new one gets that of the process.
@@ -28,7 +31,7 @@ def replace_file(
   handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
   os.close(handle)
   try:
-    write(pathlib.Path(name))
+    result = write(pathlib.Path(name))
     with open(name, 'rb+') as file:
       os.fsync(file.fileno())
     os.chmod(name, mode)
@@ -37,6 +40,7 @@ def replace_file(
     with contextlib.suppress(OSError):
       os.unlink(name)
     raise
+  return result
 
 
 def _new_mode():

@@ -1,69 +1,22 @@
-"""The file: an encoded tree, metadata, nothing else.
+"""Writing the file: an encoded tree, metadata, nothing else.
 
-    magic         8 bytes, as PNG's: found out at once if sent as text
-    version       1 byte: 2 where leaves share a codebook, else 1
-    header        varint (bytes * 2 + whether it is a zstd frame), bytes:
-                  msgpack [tree, kinds, [kind, bytes of record, ...], metadata]
-    records       one a distinct leaf, one after the other
-    checksum      8 bytes of BLAKE2b over all before
-
-Tied leaves have one record, and leaves of one codebook have its centers once.
-There is no code in a file, and reading one never runs any: whatever its bytes,
-the result is the tree or a `ValueError`.
+See `header` for its layout and `archive` for the way back. There is no code in
+a file, and reading one never runs any: whatever its bytes, the result is the
+tree or a `ValueError`.
 """
 
-import hashlib
+import contextlib
+import io
 import os
-from typing import Any, NamedTuple
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from jcompress.code import plain, shared, streams, structure, ties, wire
+from jcompress.code import header, streams, structure, ties
 from jcompress.code.atomic import replace_file
 
-MAGIC = b'\x89JCZ\r\n\x1a\n'
-VERSION, VERSION_SHARED = 1, 2
-_DIGEST = 8
-
-
-class Artifact(NamedTuple):
-  """What a file holds.
-
-  Attributes:
-    tree: the encoded tree; `decode(tree)` gives the params.
-    metadata: a dict of plain values, `{}` where none was given.
-  """
-
-  tree: Any
-  metadata: dict[str, Any]
-
-
-class Sizes(NamedTuple):
-  """Where the bytes of a file go; the sum is its length.
-
-  Attributes:
-    paths: of the leaves, in the order of the tree; two may read alike, such as
-      `a/b` of `{'a': {'b': ...}}` and of `{'a/b': ...}`.
-    each: bytes of each; a tied leaf counts where it comes first, and 0 after.
-    overhead: header, metadata and checksum.
-  """
-
-  paths: tuple[str, ...]
-  each: tuple[int, ...]
-  overhead: int
-
-  @property
-  def leaves(self) -> dict[str, int]:
-    """Bytes by path, of leaves whose paths read alike together."""
-    found = dict.fromkeys(self.paths, 0)
-    for path, size in zip(self.paths, self.each, strict=True):
-      found[path] += size
-    return found
-
-
-class _Parts(NamedTuple):
-  tree: Any
-  kinds: list[str]
-  records: list[bytes]
-  metadata: dict[str, Any]
+_IN_MEMORY = 1 << 26
 
 
 def pack(tree: Any, *, metadata: Any = None, coder: str = 'auto') -> bytes:
@@ -80,35 +33,11 @@ def pack(tree: Any, *, metadata: Any = None, coder: str = 'auto') -> bytes:
     ValueError: NaN or inf in a leaf that is not `Dense`, or anything that a
       file cannot hold; it names the path.
   """
-  streams.check_coder(coder)
-  metadata = {} if metadata is None else metadata
-  if type(metadata) is not dict:
-    raise ValueError(
-      f'metadata is of type {type(metadata).__name__}: it must be a dict.'
-    )
-  records = ties.Records(coder)
-  plan = structure.to_plain(tree, records.put)
-  kinds = list(dict.fromkeys(kind for kind, _ in records.all))
-  table = [x for kind, r in records.all for x in (kinds.index(kind), len(r))]
-  header = plain.dumps(
-    [plan, kinds, table] + ([metadata] if metadata else []), 'metadata'
-  )
-  version = VERSION_SHARED if records.shares_centers else VERSION
-  parts = [MAGIC, bytes([version]), _frame(header)]
-  body = b''.join(parts + [record for _, record in records.all])
-  return body + _checksum(body)
-
-
-def unpack(data: bytes) -> Artifact:
-  """Inverts `pack`; equal leaves come back as one object.
-
-  Raises:
-    ValueError: the bytes are not a whole, undamaged file; it says what is
-      wrong.
-  """
-  parts = _read(data)
-  leaves = shared.decode(parts.records, parts.kinds)
-  return Artifact(structure.from_plain(parts.tree, leaves), parts.metadata)
+  out, records = io.BytesIO(), io.BytesIO()
+  writer = ties.Records(_checked(coder), records.write)
+  plan = structure.to_plain(tree, writer.put)
+  _finish(out, records, plan, writer, _checked_metadata(metadata))
+  return out.getvalue()
 
 
 def save(
@@ -124,100 +53,106 @@ def save(
     ValueError: what `pack` refuses.
     OSError: the file cannot be written; an older one of its name is kept.
   """
-  data = pack(tree, metadata=metadata, coder=coder)
-  replace_file(path, lambda temporary: temporary.write_bytes(data))
-  return len(data)
+  metadata = _checked_metadata(metadata)
+  with tempfile.SpooledTemporaryFile(_IN_MEMORY) as records:
+    writer = ties.Records(_checked(coder), records.write)
+    plan = structure.to_plain(tree, writer.put)
+    return _replace(path, records, plan, writer, metadata)
 
 
-def load(path: str | os.PathLike[str]) -> Artifact:
-  """Unpacks a file.
+class Writer:
+  """A file that is written leaf by leaf, see `create`."""
+
+  def __init__(self, records: ties.Records):
+    self._records = records
+    self.tree: dict[str | int, Any] = {}
+
+  def put(self, path: str | Sequence[str | int], leaf: Any) -> None:
+    """Writes one leaf; the caller may forget it then.
+
+    Args:
+      path: the keys of the dicts around it, as a sequence or with '/' between.
+      leaf: an encoded leaf, or an array.
+
+    Raises:
+      ValueError: a leaf that a file cannot hold, or its place is taken.
+    """
+    keys = path.split('/') if isinstance(path, str) else list(path)
+    node, name = self.tree, '/'.join(map(str, keys))
+    structure.check_keys(keys, name)
+    for key in keys[:-1]:
+      node = node.setdefault(key, {})
+      if type(node) is not dict:
+        break
+    if not keys or type(node) is not dict or keys[-1] in node:
+      raise ValueError(f'{name!r} is written, or a leaf above it, or no path.')
+    node[keys[-1]] = structure.to_plain(leaf, self._records.add, name)
+
+
+@contextlib.contextmanager
+def create(
+  path: str | os.PathLike[str],
+  *,
+  metadata: dict[str, Any] | None = None,
+  coder: str = 'auto',
+) -> Iterator[Writer]:
+  """Writes a file of nested dicts leaf by leaf: trees larger than memory.
+
+  The file is there, whole, when the block ends without an error.
+
+      with jc.create('net.jcz') as file:
+        for name, kernel in read_one_by_one():
+          file.put(name, jc.compress({'kernel': kernel}, bits=4)['kernel'])
+
+  Args:
+    path: of the file.
+    metadata: see `pack`.
+    coder: see `pack`.
 
   Raises:
-    ValueError: it is not a whole, undamaged file, see `unpack`.
-    OSError: it cannot be read.
+    ValueError: what `pack` refuses.
+    OSError: the file cannot be written; an older one of its name is kept.
   """
-  with open(path, 'rb') as f:
-    return unpack(f.read())
+  metadata = _checked_metadata(metadata)
+  with tempfile.SpooledTemporaryFile(_IN_MEMORY) as records:
+    inner = ties.Records(_checked(coder), records.write)
+    writer = Writer(inner)
+    yield writer
+    plan = structure.in_order(writer.tree)
+    _replace(path, records, plan, inner, metadata)
 
 
-def sizes(data: bytes) -> Sizes:
-  """Bytes of each leaf in packed data.
-
-  Raises:
-    ValueError: the frame, the checksum or the header is damaged.
-  """
-  parts = _read(data)
-  paths, each = [], []
-  seen: set[int] = set()
-  for path, number in structure.leaf_paths(parts.tree):
-    paths.append(path)
-    each.append(0 if number in seen else len(parts.records[number]))
-    seen.add(number)
-  return Sizes(tuple(paths), tuple(each), len(data) - sum(each))
+def _checked(coder):
+  streams.check_coder(coder)
+  return coder
 
 
-def _frame(header):
-  small = streams.deflate(header)
-  record = wire.varint(len(header)) + small
-  if len(record) < len(header):
-    return wire.varint(2 * len(record) + 1) + record
-  return wire.varint(2 * len(header)) + header
-
-
-def _checksum(body):
-  return hashlib.blake2b(body, digest_size=_DIGEST).digest()
-
-
-def _read(data) -> _Parts:
-  data = bytes(data)
-  if data[: len(MAGIC)] != MAGIC:
-    raise ValueError(
-      f'Not a jcompress file: it begins with {data[:8]!r}, not {MAGIC!r}. '
-      'Truncated, or changed by a transfer as text?'
-    )
-  reader = wire.Reader(data[: max(len(MAGIC), len(data) - _DIGEST)], 'file')
-  reader.take(len(MAGIC))
-  version = reader.byte()
-  if version not in (VERSION, VERSION_SHARED):
-    raise ValueError(
-      f'The file has version {version}, this jcompress reads {VERSION} and '
-      f'{VERSION_SHARED}: upgrade jcompress.'
-    )
-  if _checksum(reader.data) != data[-_DIGEST:]:
-    raise ValueError(
-      f'Truncated, extended or damaged file: the checksum of its {len(data)} '
-      'bytes is wrong. Transfer it again.'
-    )
-  size = reader.varint()
-  header = reader.take(size >> 1)
-  if size & 1:
-    inner = wire.Reader(header, 'header')
-    length = inner.varint()
-    header = streams.inflate(inner.rest(), length, 'header')
-  return _parse(plain.loads(header, 'header'), reader)
-
-
-def _parse(header, reader) -> _Parts:
-  if type(header) is not list or len(header) not in (3, 4):
-    raise ValueError('Damaged header: not tree, kinds, records, metadata.')
-  tree, names, table, metadata = (header + [{}])[:4]
-  if type(names) is not list or any(type(n) is not str for n in names):
-    raise ValueError('Damaged header: the kinds are not a list of names.')
-  if type(table) is not list or len(table) % 2:
-    raise ValueError('Damaged header: the records are not pairs.')
+def _checked_metadata(metadata):
+  metadata = {} if metadata is None else metadata
   if type(metadata) is not dict:
-    raise ValueError('Damaged header: the metadata are not a dict.')
-  kinds, records = [], []
-  for kind, size in zip(table[::2], table[1::2], strict=True):
-    if type(kind) is not int or not 0 <= kind < len(names):
-      raise ValueError(f'Damaged header: kind {kind!r} of {len(names)}.')
-    if type(size) is not int or size < 0:
-      raise ValueError(f'Damaged header: a record of {size!r} bytes.')
-    kinds.append(names[kind])
-    records.append(reader.take(size))
-  reader.end()
-  structure.from_plain(tree, records)
-  used = {number for _, number in structure.leaf_paths(tree)}
-  if len(used) != len(records):
-    raise ValueError('Damaged header: a record that no leaf has.')
-  return _Parts(tree, kinds, records, metadata)
+    raise ValueError(
+      f'metadata is of type {type(metadata).__name__}: it must be a dict.'
+    )
+  return metadata
+
+
+def _replace(path, records, plan, writer, metadata):
+  def write(temporary):
+    with open(temporary, 'wb') as out:
+      return _finish(out, records, plan, writer, metadata)
+
+  return replace_file(path, write)
+
+
+def _finish(
+  out: Any, records: Any, plan: Any, writer: ties.Records, metadata: Any
+) -> int:
+  """Writes header, records and padding; gives the length."""
+  head = header.write(plan, writer.entries, writer.same, metadata)
+  size = len(head) + records.tell()
+  out.write(head)
+  records.seek(0)
+  shutil.copyfileobj(records, out, 1 << 20)
+  short = header.padding(writer.entries, size)
+  out.write(b'\0' * short)
+  return size + short

@@ -5,8 +5,6 @@ added later needs nothing here: it is found by its name among the subclasses of
 `encoded.Encoded`.
 """
 
-import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,10 +14,9 @@ import numpy as np
 
 from jcompress import encoded
 from jcompress import tree as tree_lib
-from jcompress.code import arrays, plain, streams, wire
+from jcompress.code import arrays, forms, plain, streams, wire
 
 LAYOUT, PADDED = 0, 128
-_MAX_ROWS = 8 * streams.SYMBOLS_A_BYTE
 
 
 def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
@@ -35,7 +32,7 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
       'this name: rename one of them.'
     )
   body = write(leaf, encoded.data_fields(cls), coder, path)
-  size = decoded_size(leaf, path)
+  size = forms.decoded_size(leaf, path)
   short = -(-size // streams.SYMBOLS_A_BYTE) - len(body)
   if short > 1:
     head = bytes([LAYOUT | PADDED]) + wire.varint(short) + b'\0' * short
@@ -52,7 +49,7 @@ def decode(reader: wire.Reader, cls: Any) -> encoded.Encoded:
   fields = read(reader, cls, encoded.data_fields(cls))
   reader.end()
   leaf = make(cls, reader.what, **fields)
-  size = decoded_size(leaf, reader.what)
+  size = forms.decoded_size(leaf, reader.what)
   streams.check_count(size, len(reader.data), reader.what)
   return leaf
 
@@ -134,7 +131,7 @@ def make(cls: Any, what: str, **fields: Any) -> Any:
   """
   for x in fields.values():
     for y in x if isinstance(x, tuple) else [x]:
-      _check_rows(y, what)
+      forms.check_rows(y, what)
   fields = {name: _to_device(x) for name, x in fields.items()}
   try:
     return cls(**fields)
@@ -146,38 +143,6 @@ def _to_device(x):
   if isinstance(x, tuple):
     return tuple(map(_to_device, x))
   return arrays.to_device(x) if isinstance(x, np.ndarray) else x
-
-
-def decoded_size(leaf: encoded.Encoded, what: str) -> int:
-  """Entries of the decoded array, found without computing it.
-
-  Raises:
-    ValueError: the fields do not fit together, or are too large.
-  """
-  if type(leaf) is encoded.Dense:
-    return getattr(leaf.values, 'size', 0)
-  try:
-    decoded = jax.eval_shape(leaf.decode)
-    _check_rows(decoded, what)
-    return decoded.size
-  except jax.errors.JAXTypeError:
-    return 0
-  except Exception as e:  # damaged fields may fail in any way
-    raise ValueError(
-      f'{what}: this {type(leaf).__name__} does not decode: {e}'
-    ) from e
-
-
-def _check_rows(x, what):
-  """Refuses empty arrays of many rows: XLA takes time and memory for each."""
-  shape = getattr(x, 'shape', ())
-  if 0 in shape:
-    rows = math.prod(itertools.takewhile(bool, shape))
-    if rows > _MAX_ROWS:
-      raise ValueError(
-        f'{what} has the empty shape {shape}: the axes before the first 0 must '
-        f'multiply to at most {_MAX_ROWS}.'
-      )
 
 
 def find_class(kind: str) -> type[encoded.Encoded]:
@@ -239,7 +204,7 @@ def host(x: Any, path: str) -> np.ndarray:
     )
   if isinstance(x, (bool, int, float)):
     x = jnp.asarray(x)
-  _check_rows(x, path)
+  forms.check_rows(x, path)
   if jnp.issubdtype(x.dtype, jax.dtypes.extended):
     raise ValueError(
       f'{path} has dtype {x.dtype}: convert it by jax.random.key_data.'

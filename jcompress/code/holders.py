@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jcompress import encoded
-from jcompress.code import fields, plain, wire
+from jcompress.code import fields, forms, plain, wire
 
 Encode = Callable[[encoded.Encoded, str, str], bytes]
 Decode = Callable[[bytes, str], encoded.Encoded]
@@ -29,7 +29,7 @@ def encode_stacked(
   Raises:
     ValueError: what a file cannot hold; it names `path`.
   """
-  fields.decoded_size(leaf, path)
+  forms.decoded_size(leaf, path)
   kinds = list(dict.fromkeys(type(part).__name__ for part in leaf.parts))
   head = [list(leaf.axes), list(leaf.sizes), kinds]
   body = wire.prefixed(plain.dumps(head, f'{path} axes'))
@@ -63,7 +63,7 @@ def decode_stacked(reader: wire.Reader, decode: Decode) -> encoded.Stacked:
     axes=tuple(axes),
     sizes=tuple(sizes),
   )
-  fields.decoded_size(leaf, reader.what)
+  forms.decoded_size(leaf, reader.what)
   return leaf
 
 
@@ -84,7 +84,7 @@ def encode_scaled(
   kind = type(leaf.part).__name__
   if kind in _HOLDERS:
     raise ValueError(f'{path} is Scaled of {kind}: scale its parts instead.')
-  fields.decoded_size(leaf, path)
+  forms.decoded_size(leaf, path)
   body = wire.prefixed(fields.write(leaf, ['factor'], coder, path))
   body += wire.prefixed(kind.encode())
   return body + encode(leaf.part, coder, path)
@@ -100,5 +100,5 @@ def decode_scaled(reader: wire.Reader, decode: Decode) -> encoded.Scaled:
     raise ValueError(f'Damaged {reader.what}: its part is {kind}.')
   part = decode(reader.rest(), kind)
   leaf: Any = fields.make(encoded.Scaled, reader.what, part=part, **factor)
-  fields.decoded_size(leaf, reader.what)
+  forms.decoded_size(leaf, reader.what)
   return leaf

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import encoded
-from jcompress.code import arrays, codes, fields, holders, masks, wire
+from jcompress.code import arrays, codes, fields, forms, holders, masks, wire
 
 _SPARSE = 1
 CODEBOOK = {codes.FLAT: 2, codes.SPLIT: 3, codes.JOINT: 8}
@@ -47,6 +47,7 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
   whole: Any = leaf
   if type(leaf) in _GRIDS and _is_small_integer(whole.codes):
     return _encode_quantized(leaf, coder, path)
+  _check_vector_codes(leaf, path)
   if type(leaf) is encoded.Stacked:
     return bytes([_STACKED]) + holders.encode_stacked(leaf, coder, path, encode)
   if type(leaf) is encoded.Scaled:
@@ -81,7 +82,9 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
   if layout == _SCALED and cls is encoded.Scaled:
     return holders.decode_scaled(reader, decode)
   if layout == fields.LAYOUT:
-    return fields.decode(reader, cls)
+    leaf = fields.decode(reader, cls)
+    _check_vector_codes(leaf, reader.what)
+    return leaf
   raise ValueError(f'Unknown layout {layout} of {kind}: a newer file?')
 
 
@@ -121,11 +124,7 @@ def _encode_codebook(leaf, coder, path):
   )
   arrays.check(centers, path)
   arrays.check(indices, path)
-  if indices.size and not 0 <= indices.min() <= indices.max() < centers.size:
-    raise ValueError(
-      f'{path} has codes in {indices.min()} .. {indices.max()} and '
-      f'{centers.size} centers: codes must be in 0 .. {centers.size - 1}.'
-    )
+  _check_codes(indices, centers.size, path)
   head = wire.prefixed(arrays.encode(centers, coder))
   head += arrays.head(indices.dtype, indices.shape)
   if indices.dtype.name in ('int4', 'uint4'):
@@ -179,7 +178,7 @@ def _is_small_integer(x):
 
 
 def _encode_quantized(leaf, coder, path):
-  fields.decoded_size(leaf, path)
+  forms.decoded_size(leaf, path)
   grid = fields.write(leaf, _GRIDS[type(leaf)], coder, path)
   steps = fields.host(leaf.codes, path)
   arrays.check(steps, path)
@@ -203,16 +202,29 @@ def _decode_quantized(reader, cls, way):
   steps = codes.decode(reader, way, shape)
   steps = _as_codes(steps, low, dtype, reader.what)
   leaf = fields.make(cls, reader.what, codes=steps, **static_and_grid)
-  fields.decoded_size(leaf, reader.what)
+  forms.decoded_size(leaf, reader.what)
   _check_centers(leaf, steps, reader.what)
   return leaf
 
 
 def _check_centers(leaf, codes, what):
-  if 'centers' in _GRIDS[type(leaf)] and codes.size:
-    low, high, k = int(codes.min()), int(codes.max()), leaf.centers.size
-    if not 0 <= low <= high < k:
-      raise ValueError(f'{what} has codes in {low} .. {high} of {k} centers.')
+  if 'centers' in _GRIDS[type(leaf)]:
+    _check_codes(codes, leaf.centers.size, what)
+
+
+def _check_vector_codes(leaf, what):
+  if type(leaf) in (encoded.Codebook, encoded.Product):
+    axis = 0 if type(leaf) is encoded.Codebook else 2
+    _check_codes(fields.host(leaf.codes, what), leaf.centers.shape[axis], what)
+
+
+def _check_codes(codes, k, what):
+  low, high = (int(codes.min()), int(codes.max())) if codes.size else (0, 0)
+  if codes.size and not 0 <= low <= high < k:
+    raise ValueError(
+      f'{what} has codes in {low} .. {high} and {k} centers: codes must be in '
+      f'0 .. {k - 1}.'
+    )
 
 
 def _as_codes(symbols, low, dtype, what):

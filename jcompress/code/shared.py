@@ -5,9 +5,7 @@ their length. A leaf with the centers of an earlier one has the length 0 there
 and the number of that one's record: two or three bytes for a codebook.
 """
 
-import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
 
 from jcompress.code import layouts, wire
 
@@ -30,30 +28,32 @@ def without_centers(record: bytes, centers: bytes, number: int) -> bytes:
   return record[:1] + _NONE + wire.varint(number) + record[1 + len(centers) :]
 
 
-def decode(records: Sequence[bytes], kinds: Sequence[str]) -> list[Any]:
-  """Reads the leaves of a file; those that share centers get one array.
+def with_centers(
+  record: bytes, kind: str, earlier: Callable[[int], tuple[bytes, str]]
+) -> tuple[bytes, int | None]:
+  """Inverts `without_centers`; other records are given back as they are.
+
+  Args:
+    record: of a leaf.
+    kind: of the leaf.
+    earlier: gives record and kind of an earlier leaf by its number.
+
+  Returns:
+    The whole record, and which earlier leaf has its centers, if one has.
 
   Raises:
-    ValueError: a record is damaged, or names one that has no centers.
+    ValueError: it names a leaf that is not earlier or has no centers.
   """
-  leaves: list[Any] = []
-  centers: list[bytes] = []
-  for record, kind in zip(records, kinds, strict=True):
-    mine = centers_of(record, kind)
-    if mine != _NONE:
-      centers.append(mine)
-      leaves.append(layouts.decode(record, kind))
-      continue
-    reader = wire.Reader(record[2:], 'Codebook leaf')
-    number = reader.varint()
-    if number >= len(leaves) or not centers[number]:
-      raise ValueError(
-        f'Damaged Codebook leaf: its centers are said to be in record {number}.'
-      )
-    # Written out again for the checks, and dropped for the array of the first.
-    whole = record[:1] + centers[number] + reader.rest()
-    leaf: Any = layouts.decode(whole, kind)
-    leaf = dataclasses.replace(leaf, centers=leaves[number].centers)
-    leaves.append(leaf)
-    centers.append(centers[number])
-  return leaves
+  if centers_of(record, kind) != _NONE:
+    return record, None
+  reader = wire.Reader(record[2:], 'Codebook leaf')
+  number = reader.varint()
+  try:
+    centers = centers_of(*earlier(number))
+  except IndexError:
+    centers = b''
+  if centers in (b'', _NONE):
+    raise ValueError(
+      f'Damaged Codebook leaf: its centers are said to be in record {number}.'
+    )
+  return record[:1] + centers + reader.rest(), number

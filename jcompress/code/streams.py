@@ -12,7 +12,7 @@ import numpy as np
 import zstandard
 from jaxtyping import Integer
 
-from jcompress.code import ans, bits, huffman, wire
+from jcompress.code import ans, bits, huffman, limits, wire
 
 CODERS = ('raw', 'huffman', 'zstd', 'ans', 'context', 'fast')
 SYMBOLS_A_BYTE = 1 << 16
@@ -34,7 +34,7 @@ _HUFFMAN_ONLY = types.MappingProxyType(
   )
 )
 _SLACK = 16
-_SLICE = 1 << 16
+_SLICE = 1 << 10  # becomes 32 MiB at most
 
 
 def check_coder(coder: str) -> None:
@@ -51,7 +51,11 @@ def for_arrays(coder: str) -> str:
 
 
 def check_count(n: int, size: int, what: str) -> None:
-  """Refuses more symbols than `size` bytes may hold, by a `ValueError`."""
+  """Refuses more symbols than `size` bytes may hold, by a `ValueError`.
+
+  And more than `limits.at_most` allows.
+  """
+  limits.spend(n, what)
   if n > SYMBOLS_A_BYTE * (size + 1):
     raise ValueError(f'Damaged {what}: {n} symbols in {size} bytes.')
 
@@ -180,7 +184,8 @@ def inflate(data: bytes, size: int, what: str) -> bytes:
   Raises:
     ValueError: it is damaged, or has another length.
   """
-  check_count(size, len(data), what)
+  if size > SYMBOLS_A_BYTE * (len(data) + 1):
+    raise ValueError(f'Damaged {what}: {size} bytes in {len(data)}.')
   frame = zstandard.ZstdDecompressor(
     max_window_size=1 << 27, format=zstandard.FORMAT_ZSTD1_MAGICLESS
   ).decompressobj()

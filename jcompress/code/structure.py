@@ -5,13 +5,13 @@ leaf the number of its record. Mappings and nodes that JAX flattens by dict keys
 (nnx states) become dicts, and nnx variables their value.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from jcompress import encoded
+from jcompress import encoded, tree
 from jcompress.code import arrays, plain
 
 _LIST, _TUPLE = 0, 1
@@ -44,15 +44,26 @@ def to_plain(
     return [tag, *(to_plain(v, put, _join(path, i)) for i, v in items)]
   node = _as_dict(node, path)
   if isinstance(node, dict):
-    for key in node:
-      if type(key) not in (str, int):
-        raise ValueError(
-          f'{path or "The tree"} has the key {key!r} of type '
-          f'{type(key).__name__}: keys must be str or int.'
-        )
-    keys = sorted(node, key=lambda k: (type(k) is str, k))
-    return {k: to_plain(node[k], put, _join(path, k)) for k in keys}
+    check_keys(node, path or 'The tree')
+    return {k: to_plain(node[k], put, _join(path, k)) for k in _sorted(node)}
   return to_plain(node, put, path)
+
+
+def check_keys(keys: Iterable[Any], what: str) -> None:
+  """Refuses keys of a dict that are not str or int, by a `ValueError`."""
+  for key in keys:
+    if type(key) not in (str, int):
+      raise ValueError(
+        f'{what} has the key {key!r} of type {type(key).__name__}: keys must '
+        'be str or int.'
+      )
+
+
+def in_order(node: Any) -> Any:
+  """Plain dicts in dicts with their keys in the order of a file."""
+  if type(node) is not dict:
+    return node
+  return {k: in_order(node[k]) for k in _sorted(node)}
 
 
 def from_plain(node: Any, leaves: Sequence[Any]) -> Any:
@@ -86,9 +97,13 @@ def leaf_paths(node: Any, path: str = '') -> list[tuple[str, int]]:
 def _leaf(x, path):
   if isinstance(x, jax.Array):
     return encoded.as_it_is(x)
-  x = np.asarray(x)
+  x = tree.native(np.asarray(x))
   arrays.check(x, path, finite=False)
   return encoded.as_it_is(arrays.to_device(x))
+
+
+def _sorted(keys):
+  return sorted(keys, key=lambda k: (type(k) is str, k))
 
 
 def _number(i, n):

@@ -1,30 +1,36 @@
-"""One record for each distinct leaf: tied leaves share theirs.
+"""The records of a file as they are written, one for each distinct content.
 
-Leaves of one codebook but other codes share that, see `shared`.
-
-Tied are leaves of the same arrays, and leaves of equal content, since `jit`
-gives each leaf an array of its own. Only constant ones are not tied by content:
-two biases of zeros are two biases.
+Tied are leaves of the same arrays: they are one leaf in the file, and come back
+as one. Leaves of equal content share the bytes, and come back as two. Leaves of
+one codebook but other codes share that, see `shared`.
 """
 
+import hashlib
+import zlib
+from collections.abc import Callable
+from typing import Any
+
 import jax
+import numpy as np
 
 from jcompress import encoded, tree
-from jcompress.code import layouts, shared
+from jcompress.code import arrays, forms, layouts, shared
+from jcompress.code.header import UNKNOWN, Entry
 
 
 class Records:
-  """Collects the records of leaves.
+  """Writes the records of leaves.
 
   Attributes:
-    all: kind and record of each distinct leaf, in the order of their numbers.
-    shares_centers: whether a record has the centers of an earlier one.
+    entries: what the header says of each leaf, in the order of their numbers.
+    same: for each leaf the number of the one whose record it has.
   """
 
-  def __init__(self, coder: str):
-    self.all: list[tuple[str, bytes]] = []
-    self.shares_centers = False
+  def __init__(self, coder: str, write: Callable[[bytes], Any]):
+    self.entries: list[Entry] = []
+    self.same: list[int] = []
     self._coder = coder
+    self._write = write
     self._by_content: dict[tuple[str, bytes], int] = {}
     self._by_centers: dict[bytes, int] = {}
     # With the leaves, so that no later array can get the id of one of theirs.
@@ -38,16 +44,30 @@ class Records:
     """
     same = encoded.identity(leaf)
     if same not in self._by_identity:
-      given, leaf = leaf, encoded.unpacked(leaf)
-      kind = type(leaf).__name__
-      record = kind, layouts.encode(leaf, self._coder, path or 'The leaf')
-      number = self._by_content.get(record, len(self.all))
-      if number == len(self.all):
-        self.all.append((kind, self._shortened(record[1], kind, number)))
-        if not _is_constant(leaf):
-          self._by_content[record] = number
-      self._by_identity[same] = number, given
+      self._by_identity[same] = self.add(leaf, path), leaf
     return self._by_identity[same][0]
+
+  def add(self, leaf: encoded.Encoded, path: str) -> int:
+    """Writes a leaf that is tied to none; gives its number.
+
+    Raises:
+      ValueError: a leaf that a file cannot hold; it names `path`.
+    """
+    leaf = jax.tree.map(tree.native, encoded.unpacked(leaf))
+    kind, path = type(leaf).__name__, path or 'The leaf'
+    record = layouts.encode(leaf, self._coder, path)
+    content = kind, hashlib.blake2b(record, digest_size=16).digest()
+    number = len(self.entries)
+    first = self._by_content.setdefault(content, number)
+    if first == number:
+      record = self._shortened(record, kind, number)
+      crc = zlib.crc32(record)
+      self.entries.append(Entry(kind, len(record), crc, *_form(leaf, path)))
+      self._write(record)
+    else:
+      self.entries.append(self.entries[first])
+    self.same.append(first)
+    return number
 
   def _shortened(self, record, kind, number):
     centers = shared.centers_of(record, kind)
@@ -56,10 +76,15 @@ class Records:
     first = self._by_centers.setdefault(centers, number)
     if first == number:
       return record
-    self.shares_centers = True
     return shared.without_centers(record, centers, first)
 
 
-def _is_constant(leaf):
-  arrays = [tree.to_host(x) for x in jax.tree.leaves(leaf)]
-  return all((x == x.flat[0]).all() for x in arrays if x.size)
+def _form(leaf, path):
+  """Extra entries, number of the dtype, and shape, see `header.Entry`."""
+  form = forms.decoded_form(leaf, path)
+  if form is None:
+    form = leaf.decode()
+  name = getattr(form.dtype, 'name', '')
+  dtype = arrays.DTYPES.index(name) if name in arrays.DTYPES else UNKNOWN
+  largest = max(map(np.size, jax.tree.leaves(leaf)), default=0)
+  return max(0, largest - form.size), dtype, tuple(form.shape)

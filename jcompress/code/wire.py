@@ -4,6 +4,8 @@ Whatever is read from a file goes through `Reader`, so that a length that lies
 is a `ValueError` before anything of that length exists.
 """
 
+from typing import Any
+
 LIMIT = 1 << 62
 
 
@@ -32,13 +34,13 @@ def prefixed(data: bytes) -> bytes:
 
 
 class Reader:
-  """Reads a buffer from the front and never beyond its end.
+  """Reads a buffer (bytes, or a map of a file) and never beyond its end.
 
   Each method that finds too few bytes, or `end` too many, raises a `ValueError`
   that names `what`.
   """
 
-  def __init__(self, data: bytes, what: str):
+  def __init__(self, data: Any, what: str):
     self.data = data
     self.what = what
     self.at = 0

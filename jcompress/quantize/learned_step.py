@@ -1,11 +1,12 @@
 """Learned step size quantization: the grid is trained with the weights."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
 from jcompress.base import Compressor
 from jcompress.encoded import Quantized
@@ -55,6 +56,13 @@ def learned_step(
   References:
     Esser et al., Learned Step Size Quantization, 2020, arXiv 1902.08153.
   """
+  return leafwise(*grid_functions(bits, axis, keep_zeros))
+
+
+def grid_functions(
+  bits: int, axis: int | None, keep_zeros: bool
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+  """`init`, `view` and `encode` of `learned_step`, for one array."""
   require_whole('bits', bits, 2, 16)
   low, high = code_range(bits, signed=True)
 
@@ -80,12 +88,12 @@ def learned_step(
     return jnp.where(state.live, value, jnp.zeros([], value.dtype))
 
   def encode(latent, state):
-    codes, step = _codes(latent.w, latent.step, (low, high))
+    codes, step = nearest_codes(latent.w, latent.step, (low, high))
     dtype = jnp.int8 if bits <= 8 else jnp.int16
     codes = jnp.where(state.live, codes, 0).astype(dtype)
     return Quantized(codes, step, dtype=latent.w.dtype)
 
-  return leafwise(init, view, encode)
+  return init, view, encode
 
 
 def learned_step_activation(
@@ -154,7 +162,7 @@ def code_range(bits: int, signed: bool) -> tuple[int, int]:
 
 
 def _on_grid(x, step, gradient_scale, ends):
-  codes, size = _codes(x, step, ends)
+  codes, size = nearest_codes(x, step, ends)
   ratio = x.astype(jnp.float32) / size
   below, above = ratio <= ends[0], ratio >= ends[1]
   inside = ~(below | above)
@@ -169,7 +177,10 @@ def _on_grid(x, step, gradient_scale, ends):
   return straight_through(value, carrier).astype(x.dtype)
 
 
-def _codes(x, step, ends):
+def nearest_codes(
+  x: Float[Array, '...'], step: Float[Array, '...'], ends: tuple[int, int]
+) -> tuple[Float32[Array, '...'], Float32[Array, '...']]:
+  """The code of each entry, between `ends`, and the distance on the grid."""
   size = jnp.maximum(jnp.abs(step), jnp.finfo(jnp.float32).tiny)
   return jnp.round(jnp.clip(x.astype(jnp.float32) / size, *ends)), size  # eq. 1
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import encoded
-from jcompress.code import container, context, huffman, sparse, streams
+from jcompress.code import archive, container, context, huffman, sparse, streams
 
 SYMBOLS = 10_000_000
 
@@ -72,7 +72,7 @@ def table_of_files():
     bound = encoded.bits(tree) / 8
     data, pack = clock(lambda t=tree: container.pack(t), 1)
     read = lambda d=data: jax.block_until_ready(
-      encoded.decode(container.unpack(d).tree)
+      encoded.decode(archive.unpack(d).tree)
     )
     _, unpack = clock(read)
     print(

@@ -16,6 +16,8 @@ def _values(name, shape):
   x = np.clip(np.asarray(x), -7, 7).astype(np.float32)
   if name == 'bool':
     return np.asarray(x > 1)
+  if name == 'float8_e8m0fnu':  # powers of two, no zero
+    x = np.abs(x) + 1
   return np.asarray(np.abs(x) if name.startswith('u') else x).astype(dtype)
 
 

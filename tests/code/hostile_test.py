@@ -1,7 +1,9 @@
 """Damaged and hostile files: the tree or a `ValueError`, and little memory."""
 
 import hashlib
+import pathlib
 import tracemalloc
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jcompress import encoded
-from jcompress.code import container, streams, wire
+from jcompress.code import archive, container, header, layouts, streams, wire
 
-FIXED = len(container.MAGIC) + 1
+FIXED = len(header.MAGIC) + 1
 
 
 def _tree():
@@ -51,29 +53,54 @@ def _tree():
 
 
 DATA = container.pack(_tree(), metadata={'step': 3})
+OLD = (pathlib.Path(__file__).parent / 'files/version_1.jcz').read_bytes()
 
 
-def _sign(body):
-  return body + hashlib.blake2b(body, digest_size=8).digest()
+def _crc(data):
+  return zlib.crc32(data).to_bytes(4, 'little')
 
 
 def _parts(data):
-  reader = wire.Reader(data[FIXED:-8], 'test')
-  header = reader.take(reader.varint() >> 1)
-  return msgpack.unpackb(header, strict_map_key=False), reader.rest()
+  reader = wire.Reader(data[FIXED:], 'test')
+  size, is_frame = divmod(reader.varint(), 2)
+  head = wire.Reader(reader.take(size), 'test')
+  length = head.varint() if is_frame else 0
+  head = streams.inflate(head.rest(), length, 'test') if length else head.rest()
+  reader.take(4)
+  return msgpack.unpackb(head, strict_map_key=False), reader.rest()
 
 
-def _build(header, body):
-  packed = msgpack.packb(header)
-  return _sign(DATA[:FIXED] + wire.varint(2 * len(packed)) + packed + body)
+def _build(head, body):
+  packed = msgpack.packb(head)
+  return _framed(wire.varint(2 * len(packed)) + packed) + body
+
+
+def _framed(head):
+  start = DATA[:FIXED] + head
+  return start + _crc(start)
+
+
+def _old_signed(body):
+  """A file of the first version with its checksum made right."""
+  return bytes(body) + hashlib.blake2b(body, digest_size=8).digest()
+
+
+def _signed(head, body):
+  """The file with the checksums of its records made right."""
+  at = 0
+  for leaf in head[2]:
+    if isinstance(leaf, list):
+      leaf[2] = zlib.crc32(body[at : at + leaf[1]])
+      at += leaf[1]
+  return _build(head, body)
 
 
 def _try(data):
   """Reads a file; every array that comes out is checked and decoded."""
   tracemalloc.start()
   try:
-    artifact = container.unpack(data)
-    container.sizes(data)
+    artifact = archive.unpack(data)
+    archive.sizes(data)
     for leaf in jax.tree.leaves(artifact.tree, is_leaf=encoded.is_encoded):
       if isinstance(leaf, encoded.Codebook) and leaf.codes.size:
         assert 0 <= int(leaf.codes.min()) <= int(leaf.codes.max())
@@ -90,71 +117,85 @@ def _try(data):
 
 def test_the_file_itself_is_read():
   assert _try(DATA).metadata == {'step': 3}
-  assert _build(*_parts(DATA)) == DATA
+  assert _try(_build(*_parts(DATA))).metadata == {'step': 3}
+  assert _try(OLD).metadata == {'step': 3}
 
 
-def test_every_truncation_is_refused():
-  for size in range(len(DATA)):
+@pytest.mark.parametrize('file', [DATA, OLD], ids=['3', '1'])
+def test_every_truncation_is_refused(file):
+  for size in range(len(file)):
     with pytest.raises(ValueError):
-      container.unpack(DATA[:size])
+      archive.unpack(file[:size])
     with pytest.raises(ValueError):
-      container.sizes(DATA[:size])
+      archive.sizes(file[:size])
 
 
-def test_every_flipped_bit_is_refused():
-  for i in range(8 * len(DATA)):
-    data = bytearray(DATA)
-    data[i // 8] ^= 1 << i % 8
+@pytest.mark.parametrize('file', [DATA, OLD], ids=['3', '1'])
+@pytest.mark.parametrize(
+  'bit', [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 8))]
+)
+def test_every_flipped_bit_is_refused(file, bit):
+  for i in range(len(file)):
+    data = bytearray(file)
+    data[i] ^= 1 << (i + bit) % 8
     with pytest.raises(ValueError):
-      container.unpack(bytes(data))
+      archive.unpack(bytes(data))
 
 
 def test_the_message_says_what_is_wrong():
   cases = {
     'Not a jcompress file': b'PK' + DATA[2:],
     'upgrade jcompress': DATA[: FIXED - 1] + b'\x09' + DATA[FIXED:],
-    'checksum': DATA[:-20],
-    'bytes too many': _sign(DATA[:-8] + b'\0\0'),
-    'Truncated file': _sign(DATA[:-30]),
-    r'begins with b\'\'': b'',
+    'checksum of its header': DATA[: FIXED + 9] + b'?' + DATA[FIXED + 10 :],
+    'h is damaged: the checksum': DATA[:-1] + b'?',
+    r"begins with b''": b'',
+    'Truncated, extended': DATA[:-20],
+    'instead of': DATA + b'\0',
+    'checksum of its 910 bytes': OLD[:-1],
   }
-  cases['checksum of its'] = DATA + b'\0'
   for message, data in cases.items():
     with pytest.raises(ValueError, match=message):
-      container.unpack(data)
-
-
-def test_every_signed_truncation_is_refused():
-  for size in range(len(DATA) - 8):
-    with pytest.raises(ValueError):
-      container.unpack(_sign(DATA[:size]))
+      archive.unpack(data)
 
 
 @pytest.mark.parametrize(
-  'start', [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 9))]
+  'start', [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 36))]
 )
 def test_signed_flips_give_a_tree_or_a_value_error(start):
-  for i in range(FIXED + start, len(DATA) - 8, 9):
-    body = bytearray(DATA[:-8])
-    body[i] ^= (1, 16, 128, 255)[i % 4]
-    _try(_sign(bytes(body)))
+  head, body = _parts(DATA)
+  for i in range(start, len(body), 36):
+    damaged = bytearray(body)
+    damaged[i] ^= (1, 16, 128, 255)[i % 4]
+    _try(_signed(head, bytes(damaged)))
+  for i in range(FIXED + start, len(OLD) - 8, 36):
+    damaged = bytearray(OLD[:-8])
+    damaged[i] ^= (1, 16, 128, 255)[i % 4]
+    _try(_old_signed(damaged))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_signed_splices_give_a_tree_or_a_value_error(data):
-  body = DATA[FIXED:-8]
-  i = data.draw(st.integers(0, len(body)))
-  j = data.draw(st.integers(i, min(len(body), i + 20)))
+  head, body = _parts(DATA)
+  leaves = [leaf for leaf in head[2] if isinstance(leaf, list)]
+  k = data.draw(st.integers(0, len(leaves) - 1))
+  at = sum(leaf[1] for leaf in leaves[:k])
+  record = body[at : at + leaves[k][1]]
+  i = data.draw(st.integers(0, len(record)))
+  j = data.draw(st.integers(i, min(len(record), i + 20)))
   middle = data.draw(st.binary(max_size=12))
-  _try(_sign(DATA[:FIXED] + body[:i] + middle + body[j:]))
+  spliced = record[:i] + middle + record[j:]
+  body = body[:at] + spliced + body[at + len(record) :]
+  leaves[k][1] = len(spliced)
+  _try(_signed(head, body))
 
 
 SPLICES = [-1, 0, 7, 2**31, 2**62, 2**64 - 1, 1.5, None, True, 'x', b'', [], {}]
 
 
 def test_signed_changes_of_the_header():
-  header, body = _parts(DATA)
+  few = {name: _tree()[name] for name in 'abd'}
+  head, body = _parts(container.pack(few, metadata={'step': 3}))
 
   def places(node, path=()):
     yield path
@@ -173,37 +214,95 @@ def test_signed_changes_of_the_header():
     return node
 
   accepted = 0
-  for path in places(header):
+  for path in places(head):
     for value in SPLICES:
-      artifact = _try(_build(put(header, path, value), body))
+      artifact = _try(_build(put(head, path, value), body))
       if artifact is not None and path[:1] != (3,):
         accepted += 1
         assert len(jax.tree.leaves(artifact.tree)) <= 30
   assert accepted < 40
 
 
+LEAF = [0, 5, 0, 0, 0, 1]
+
+
 @pytest.mark.parametrize(
-  'header',
+  'head',
   [
-    [[0] + [0] * 5, ['Dense'], [0, 2**40]],
-    [{'a': 0}, ['Dense'], [0, -5]],
-    [{'a': 0}, ['Dense'], [5, 5]],
-    [{'a': 0}, ['Encoded'], [0, 5]],
-    [{'a': 0}, ['object'], [0, 5]],
-    [{'a': 0}, [[]], [0, 5]],
-    [{'a': 9}, ['Dense'], [0, 5]],
-    [{}, ['Dense'], [0, 5]],
-    [{'a': 0}, ['Dense'], [0]],
+    [[0] + [0] * 5, ['Dense'], [[0, 2**40, 0, 0, 0]]],
+    [{'a': 0}, ['Dense'], [[0, -5, 0, 0, 0]]],
+    [{'a': 0}, ['Dense'], [[5, 5, 0, 0, 0]]],
+    [{'a': 0}, ['Encoded'], [LEAF]],
+    [{'a': 0}, ['object'], [LEAF]],
+    [{'a': 0}, [[]], [LEAF]],
+    [{'a': 9}, ['Dense'], [LEAF]],
+    [{}, ['Dense'], [LEAF]],
+    [{'a': 0}, ['Dense'], [[0]]],
     [{'a': 0}, ['Dense'], {}],
-    [{'a': 0}, ['Dense'], [0, 5], []],
+    [{'a': 0}, ['Dense'], [0]],
+    [{'a': 0, 'b': 1}, ['Dense'], [LEAF, 1]],
+    [{'a': 0}, ['Dense'], [[0, 5, 0, 0, 99]]],
+    [{'a': 0}, ['Dense'], [[0, 5, 0, 0, 0, 2**31]]],
+    [{'a': 0}, ['Dense'], [[0, 5, 0, 0, 0, 2**30, 2**30]]],
+    [{'a': 0}, ['Dense'], [[0, 5, 0, 2**62, 0, 1]]],
+    [{'a': 0}, ['Dense'], [LEAF], []],
     [],
     {},
     7,
   ],
 )
-def test_headers_that_lie(header):
+def test_headers_that_lie(head):
   with pytest.raises(ValueError):
-    container.unpack(_build(header, b'\0\x04\0\0\0'))
+    archive.unpack(_build(head, b'\0\x04\0\0\0'))
+
+
+def test_a_shape_that_lies_is_refused():
+  head, body = _parts(container.pack({'a': np.arange(7, dtype=np.float32)}))
+  for i, value in ((4, 3), (5, 9), (3, 2**19)):
+    other = [*head[:2], [[*head[2][0]]]]
+    other[2][0][i] = value
+    if i == 3:  # more room is no other leaf
+      assert _try(_build(other, body)) is not None
+    else:
+      with pytest.raises(ValueError, match='a'):
+        archive.unpack(_build(other, body))
+
+
+def test_many_references_to_one_leaf_are_refused():
+  head = [[0] + [0] * 10**6, ['Dense'], [LEAF]]
+  packed = msgpack.packb(head)
+  small = wire.varint(len(packed)) + streams.deflate(packed)
+  framed = _framed(wire.varint(2 * len(small) + 1) + small)
+  assert len(framed) < 300
+  with pytest.raises(ValueError, match='Damaged header: 1000'):
+    archive.unpack(framed + b'\0\x04\0\0\0')
+
+
+def test_a_mask_of_more_entries_than_its_leaf_is_refused():
+  mask = np.zeros((3000, 3000), bool)
+  leaf = encoded.Sparse(jnp.zeros(mask.shape), jnp.asarray(mask))
+  head, body = _parts(container.pack({'a': leaf}))
+  head[2][0][5:] = [30, 30]
+  body = body[: head[2][0][1]]
+  tracemalloc.start()
+  with pytest.raises(ValueError, match='9000000 entries'):
+    archive.unpack(_signed(head, body))
+  assert tracemalloc.get_traced_memory()[1] < 1_000_000
+  tracemalloc.stop()
+
+
+def test_old_files_are_bounded_too():
+  many = [encoded.Dense(np.zeros((2**20, 3), np.int8) + i) for i in range(40)]
+  records = [layouts.encode(leaf, 'auto', 'a') for leaf in many]
+  plan = [0, *range(40)]
+  table = [x for r in records for x in (0, len(r))]
+  head = msgpack.packb([plan, ['Dense'], table])
+  body = header.MAGIC + b'\1' + wire.varint(2 * len(head)) + head
+  data = _old_signed(body + b''.join(records))
+  assert len(data) < 4000
+  with pytest.raises(ValueError, match='larger max_bytes'):
+    archive.unpack(data)
+  assert len(archive.unpack(data, max_bytes=2**27).tree) == 40
 
 
 def test_headers_that_are_deep():
@@ -211,15 +310,14 @@ def test_headers_that_are_deep():
   for _ in range(400):
     deep = [0, deep]
   with pytest.raises(ValueError, match='deep'):
-    container.unpack(_build([deep, [], []], b''))
+    archive.unpack(_build([deep, [], []], b''))
 
 
 def test_a_header_that_is_a_bomb():
   frame = streams.deflate(bytes(200_000_000))
   for length in (10, 200_000_000, 2**60):
-    header = wire.varint(length) + frame
-    body = DATA[:FIXED] + wire.varint(2 * len(header) + 1) + header
-    assert _try(_sign(body)) is None
+    head = wire.varint(length) + frame
+    assert _try(_framed(wire.varint(2 * len(head) + 1) + head)) is None
 
 
 @pytest.mark.parametrize('coder', ['raw', 'huffman', 'zstd', 'ans'])
@@ -229,10 +327,9 @@ def test_signed_damage_of_records_under_each_coder(coder, data):
   rng = np.random.default_rng(0)
   codes = np.minimum(rng.exponential(2, (50, 60)), 15).astype(np.uint8)
   leaf = encoded.Codebook(jnp.arange(16.0), jnp.asarray(codes))
-  body = bytearray(container.pack({'w': leaf}, coder=coder)[:-8])
+  head, body = _parts(container.pack({'w': leaf}, coder=coder))
+  body = bytearray(body)
   for _ in range(data.draw(st.integers(1, 3))):
-    i = data.draw(st.integers(FIXED, len(body) - 1))
+    i = data.draw(st.integers(0, len(body) - 1))
     body[i] = data.draw(st.integers(0, 255))
-  artifact = _try(_sign(bytes(body)))
-  if artifact is not None and isinstance(artifact.tree, dict):
-    assert len(artifact.tree) <= 1
+  _try(_signed(head, bytes(body)))

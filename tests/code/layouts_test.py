@@ -228,14 +228,16 @@ def test_codes_of_blocks_beyond_their_centers_are_refused():
   bad = encoded.Blocks(
     leaf.codes.at[3, 4].set(5), *(leaf.scale, leaf.centers, leaf.tile)
   )
-  with pytest.raises(ValueError, match=r'w has codes in 0 \.\. 5 of 5 centers'):
+  with pytest.raises(
+    ValueError, match=r'w has codes in 0 \.\. 5 and 5 centers'
+  ):
     layouts.encode(bad, 'auto', 'w')
   record = layouts.encode(leaf, 'auto', 'w')
   few = layouts.encode(_blocks(k=4), 'auto', 'w')
   reader, other = wire.Reader(record[1:], 'a'), wire.Reader(few[1:], 'b')
   reader.prefixed()
   grid = wire.prefixed(other.prefixed())
-  with pytest.raises(ValueError, match='codes in 0 .. 4 of 4 centers'):
+  with pytest.raises(ValueError, match='codes in 0 .. 4 and 4 centers'):
     layouts.decode(record[:1] + grid + reader.rest(), 'Blocks')
 
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import jcompress as jc
-from jcompress.code import container
+from jcompress.code import archive, container
 
 
 def params(dtype=jnp.float32):
@@ -87,7 +87,7 @@ def test_the_file_has_the_codebook_once():
   data = container.pack(encoded, coder='raw')
   (centers,) = latent.shared
   assert data.count(np.asarray(centers).tobytes()) == 1
-  read = container.unpack(data).tree
+  read = archive.unpack(data).tree
   one = read['fc0']['kernel'].centers
   assert all(read[name]['kernel'].centers is one for name in ('fc1', 'fc2'))
   view = SHARE.view(latent, state)
