@@ -1,7 +1,7 @@
 """Files of earlier versions: they are read for ever, and to the same leaves.
 
-`files/CODER.jcz` was written by `container.pack(tree(), coder=CODER)` of the
-first version, one file a coder; nothing writes them again.
+`files/coder_CODER.jcz` was written by `container.pack(tree(), coder=CODER)` of
+the first version, one file a coder; nothing writes them again.
 """
 
 import pathlib
@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jcompress as jc
 from jcompress import encoded
-from jcompress.code import container
 
-FILES = sorted(pathlib.Path(__file__).with_name('files').glob('*.jcz'))
+FILES = sorted(pathlib.Path(__file__).with_name('files').glob('coder_*.jcz'))
 
 
 def _noise(*shape, high=1000):
@@ -87,8 +87,8 @@ def tree():
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: p.stem)
 def test_an_old_file_is_read_to_the_same_leaves(path):
-  artifact = container.load(path)
-  assert artifact.metadata == {'coder': path.stem}
+  artifact = jc.load(path)
+  assert artifact.metadata == {'coder': path.stem.removeprefix('coder_')}
   assert artifact.tree['tied'] is artifact.tree['list'][0]
   found, form = jax.tree.flatten(artifact.tree)
   wanted, wanted_form = jax.tree.flatten(tree())
@@ -99,5 +99,5 @@ def test_an_old_file_is_read_to_the_same_leaves(path):
 
 
 def test_each_coder_of_the_first_version_has_a_file():
-  stems = [path.stem for path in FILES]
+  stems = [path.stem.removeprefix('coder_') for path in FILES]
   assert stems == ['ans', 'auto', 'huffman', 'raw', 'zstd']
