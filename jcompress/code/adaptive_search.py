@@ -110,7 +110,8 @@ def distances(
   """Pairs of distances along the rows at which codes resemble each other.
 
   Peaks of the autocorrelation of sizes, less what rows and columns explain, and
-  of codes with their signs. The nearer distance is 1, or a peak higher than it:
+  of codes with their signs, over all pairs: of a period and its multiples the
+  period is highest. The nearer distance is 1, or a peak higher than it:
   the number of channels, where they stand side by side.
   """
   rows, columns = walked.shape
@@ -125,10 +126,8 @@ def distances(
     spectrum = np.abs(np.fft.rfft(x, 2 * columns, axis=1)) ** 2
     r = np.fft.irfft(spectrum.sum(0))[:columns]
     total += np.maximum(r / max(float(r[0]), 1e-9), 0)
-  share = 1 - np.arange(columns) / columns
-  total /= share
   lags = np.arange(2, max(2, columns // 2))
-  clear = np.maximum(_CLEAR / np.sqrt(v.size * share[lags]), _MATTERS)
+  clear = max(_CLEAR / v.size**0.5, _MATTERS)
   t = total[lags]
   is_peak = (t > total[lags - 1]) & (t >= total[lags + 1]) & (t > clear)
   lags = lags[is_peak]

@@ -1,0 +1,58 @@
+"""Tests of the choice of a model of neighbours."""
+
+import numpy as np
+
+from jcompress.code import adaptive, adaptive_search
+
+
+def _best(x, zero):
+  return adaptive_search.best(x, zero, np.bincount(x.reshape(-1)))[0]
+
+
+def _codes(rng, scale):
+  return np.clip(np.round(rng.laplace(0, scale)), -7, 7).astype(int) + 7
+
+
+def test_an_image_line_is_found():
+  rng = np.random.default_rng(0)
+  line = rng.normal(0, 1.2, (200, 14))
+  scale = np.exp(np.tile(line, 14) - 1.5)
+  x = _codes(rng, scale)
+  pairs = adaptive_search.distances(adaptive.matrix(x, 0), 7, 8)
+  assert pairs[0] == (1, 14)
+  model = _best(x, 7)
+  assert (model.way, model.far % 14) == (0, 0) and model.far
+  model = _best(x.T.copy(), 7)
+  assert (model.way, model.far % 14) == (1, 0) and model.far
+
+
+def test_channels_are_found_as_the_nearer_distance():
+  rng = np.random.default_rng(0)
+  pixel = rng.normal(0, 1.2, (200, 6))
+  scale = np.exp(np.tile(pixel, 20) - 1.5)
+  pairs = adaptive_search.distances(
+    adaptive.matrix(_codes(rng, scale), 0), 7, 8
+  )
+  assert (6, 12) in pairs and (6, 18) in pairs
+
+
+def test_nothing_is_found_where_nothing_is():
+  rng = np.random.default_rng(0)
+  x = _codes(rng, np.ones((300, 200)))
+  assert adaptive_search.distances(adaptive.matrix(x, 0), 7, 8) == []
+  assert adaptive_search.distances(adaptive.matrix(x[:, :4], 0), 7, 8) == []
+  assert not _best(x, 7).weights.any()
+  zeros = np.zeros((40, 50), int)
+  zeros[3, 4] = 1
+  assert not _best(zeros, 0).weights.any()
+
+
+def test_the_cost_is_that_of_the_record():
+  rng = np.random.default_rng(0)
+  x = _codes(rng, np.exp(rng.normal(-1, 1, (300, 1))) + np.zeros(90))
+  model, walked = adaptive_search.best(x, 7, np.bincount(x.reshape(-1)))
+  record = adaptive.encode(x, 7)
+  assert model.weights.any()
+  assert abs(adaptive_search.cost(walked, model) / 8 - len(record)) < 5
+  other = model._replace(weights=np.zeros(7, int))
+  assert adaptive_search.cost(walked, other) > 8 * len(record)
