@@ -33,6 +33,7 @@ from jcompress.channels.shrink import shrink, verify_rebuilt
 from jcompress.channels.trace import channel_groups
 from jcompress.code.archive import Artifact, load, open, unpack
 from jcompress.code.container import create, pack, save
+from jcompress.code.rate_distortion import rate_distortion
 from jcompress.combine import identity, partition, select
 from jcompress.encoded import bits, decode
 from jcompress.factor.adapt import low_rank_adapt
@@ -241,11 +242,12 @@ __all__ = [
   'ops',
   'pack',
   'partition',
-  'Plan',
   'plan',
+  'Plan',
   'predicted',
   'product_quantize',
   'quantized_backprop',
+  'rate_distortion',
   'recalibrate',
   'rectified_factors',
   'remove_channels',

@@ -18,6 +18,7 @@ import numpy as np
 
 from jcompress import encoded
 from jcompress.code import arrays, codes, fields, forms, holders, masks, wire
+from jcompress.code.orders import order, zero_of
 
 _SPARSE = 1
 CODEBOOK = {codes.FLAT: 2, codes.SPLIT: 3, codes.JOINT: 8}
@@ -129,7 +130,7 @@ def _encode_codebook(leaf, coder, path):
   head += arrays.head(indices.dtype, indices.shape)
   if indices.dtype.name in ('int4', 'uint4'):
     indices = indices.astype(np.uint8)
-  ranks, zero = _order(centers)
+  ranks, zero = order(centers)
   way, stream = codes.encode(indices, coder, zero, ranks)
   return bytes([CODEBOOK[way]]) + head + stream
 
@@ -141,7 +142,7 @@ def _decode_codebook(reader, way):
     raise ValueError(
       f'Damaged {reader.what}: centers {centers.shape}, codes {dtype}.'
     )
-  indices = codes.decode(reader, way, shape, _order(centers)[0])
+  indices = codes.decode(reader, way, shape, order(centers)[0])
   largest = int(indices.max()) if indices.size else 0
   if indices.size and largest >= centers.size:
     raise ValueError(
@@ -151,22 +152,6 @@ def _decode_codebook(reader, way):
   return fields.make(
     encoded.Codebook, reader.what, centers=centers, codes=indices
   )
-
-
-def _order(centers):
-  """The rank of each center, equal ones by their codes; the one nearest 0."""
-  values = centers.astype(np.float64)
-  ranks = np.empty(len(values), np.int64)
-  ranks[np.argsort(values, kind='stable')] = np.arange(len(values))
-  zero = int(np.abs(values).argmin()) if values.size else None
-  return ranks, zero
-
-
-def _zero_of(leaf):
-  """The code whose weight is nearest 0, or about."""
-  if 'centers' in _GRIDS[type(leaf)]:
-    return _order(np.asarray(leaf.centers))[1] or 0
-  return 0 if leaf.zero is None else round(float(np.median(leaf.zero)))
 
 
 def _way(layouts, layout):
@@ -187,7 +172,7 @@ def _encode_quantized(leaf, coder, path):
   head = wire.prefixed(grid) + wire.varint(low + _MOST)
   head += arrays.head(steps.dtype, steps.shape)
   symbols = np.asarray(steps.astype(np.int32) - low)
-  way, stream = codes.encode(symbols, coder, _zero_of(leaf) - low)
+  way, stream = codes.encode(symbols, coder, zero_of(leaf) - low)
   return bytes([_QUANTIZED[way]]) + head + stream
 
 
