@@ -124,6 +124,7 @@ from jcompress.reports import report
 from jcompress.share.frequency_hashing import hash_frequencies
 from jcompress.share.hashing import hash_weights
 from jcompress.share.soft import soft_share, soft_share_labels
+from jcompress.share.tie import tie
 from jcompress.stacked import stacked
 from jcompress.structure.filter_norms import filter_norms
 from jcompress.structure.filter_pruning import greedy_filters, keep_filters
@@ -281,6 +282,7 @@ __all__ = [
   'tensor_train_factors',
   'ternary_weight',
   'ticket_mask',
+  'tie',
   'train_step',
   'trained_rank',
   'trained_ternary',

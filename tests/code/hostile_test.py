@@ -47,6 +47,7 @@ def _tree():
       tile=(0, 2),
     ),
     'h': encoded.Scaled(encoded.Dense(jnp.ones((4, 4))), jnp.ones((4, 1))),
+    'i': encoded.Tied(encoded.Dense(jnp.arange(8.0)), 'repeat', (24,)),
   }
 
 
