@@ -7,6 +7,7 @@ the filter: `copy * filters + filter`; the copies of an input likewise.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jcompress.numerics.wide import wide
@@ -39,7 +40,10 @@ def copies_of(kind: str, base: Shape, shape: Shape) -> int:
 
 
 def expand(
-  base: Float[Array, '...'], kind: str, shape: Shape, inputs: bool = False
+  base: Float[Array | np.ndarray, '...'],
+  kind: str,
+  shape: Shape,
+  inputs: bool = False,
 ) -> Float[Array, '...']:
   """The kernel of which a base has each number once.
 
@@ -61,6 +65,7 @@ def expand(
   [[1.0, 2.0, -1.0, -2.0]]
   """
   require_fit(base.shape, kind, shape, inputs)
+  base = jnp.asarray(base)
   if kind == 'negation':
     opposite = -base[..., : shape[-1] - base.shape[-1]]
     return jnp.concatenate([base, opposite], -1)
