@@ -93,20 +93,20 @@ class CompactVGG(ByWidths):
         `widths_of`.
     """
     sizes = widths_of(self._paper(), self.widths)
-    x = jnp.asarray(x)
+    y = jnp.asarray(x)
     if self.kind == 'cyclic':
-      x = cyclic_slice(x)
+      y = cyclic_slice(y)
     for i in range(1, len(self.maps) + 1):
-      x = self._layer(i, x, sizes, train)
+      y = self._layer(i, y, sizes, train)
       if i in (2, 4):
-        x = max_pool(x)
-    x = x.mean((1, 2), keepdims=True)
+        y = max_pool(y)
+    y = y.mean((1, 2), keepdims=True)
     if self.kind == 'cyclic':
-      x = cyclic_pool(x, 'max')
+      y = cyclic_pool(y, 'max')
     if self.kind in GROUPS:
-      x = group_pool(x, GROUPS[self.kind])
+      y = group_pool(y, GROUPS[self.kind])
     dense = nn.Dense(sizes['fc'], dtype=self.dtype, kernel_init=HE, name='fc')
-    return dense(x[:, 0, 0])
+    return dense(y[:, 0, 0])
 
   def _paper(self):
     """The sizes of all layers by name."""

@@ -8,6 +8,7 @@ from jcompress import channel_groups, flops, models, remove_channels, shrink
 from jcompress.models.compact_vgg import COPIES
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype('f4')
+WIDE = dict(maps=(32, 32, 32))
 SMALL = dict(maps=(8, 8, 16, 8, 8, 16))
 # Numbers of the params and multiply-accumulates, of images of 28x28x1.
 COST = {
@@ -44,7 +45,7 @@ def test_a_plain_network_is_the_sum_of_its_layers():
 
 @pytest.mark.parametrize('kind', ['cyclic', 'p4', 'p4m'])
 def test_logits_are_those_of_the_turned_image(kind):
-  model = models.CompactVGG(kind, maps=(32, 32, 32))
+  model = models.CompactVGG(kind, **WIDE)
   variables = rebuilding.draw(rebuilding.shapes(model, IMAGES))
   run = jax.jit(model.apply)
   logits = run(variables, IMAGES)
@@ -57,7 +58,7 @@ def test_logits_are_those_of_the_turned_image(kind):
 
 
 def test_the_plain_logits_are_not():
-  model = models.CompactVGG(maps=(32, 32, 32))
+  model = models.CompactVGG(**WIDE)
   variables = rebuilding.draw(rebuilding.shapes(model, IMAGES))
   logits = model.apply(variables, IMAGES)
   turned = model.apply(variables, np.rot90(IMAGES, 1, (1, 2)))
@@ -66,9 +67,7 @@ def test_the_plain_logits_are_not():
 
 def test_cyclic_is_p4():
   """The same numbers, ordered alike, in other arithmetic."""
-  p4, cyclic = (
-    models.CompactVGG(kind, maps=(32, 32, 32)) for kind in ('p4', 'cyclic')
-  )
+  p4, cyclic = (models.CompactVGG(kind, **WIDE) for kind in ('p4', 'cyclic'))
   variables = rebuilding.draw(rebuilding.shapes(p4, IMAGES))
   logits = p4.apply(variables, IMAGES)
   size = np.abs(logits).max()
