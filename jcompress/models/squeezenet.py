@@ -74,8 +74,8 @@ class SqueezeNet(ByWidths):
     pool = lambda x: nn.max_pool(x, (3, 3), (2, 2), 'SAME')
     x = pool(conv('conv1', 7, 2, jnp.asarray(x)))
     for i in range(2, 10):
-      names = (f'fire{i}/{part}' for part in ('squeeze', 'expand1', 'expand3'))
-      s, one, three = (sizes[name] for name in names)
+      parts = (f'fire{i}/{p}' for p in ('squeeze', 'expand1', 'expand3'))
+      s, one, three = (sizes[part] for part in parts)
       x = Fire(s, one, three, self.dtype, name=f'fire{i}')(x)
       if i in POOLED:
         x = pool(x)
