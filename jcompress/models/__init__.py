@@ -15,6 +15,7 @@ from jcompress.models.build import Model as Model
 from jcompress.models.build import build as build
 from jcompress.models.build import describe as describe
 from jcompress.models.compact_vgg import CompactVGG as CompactVGG
+from jcompress.models.group_resnet import GroupResNet as GroupResNet
 from jcompress.models.lenet import LeNet5 as LeNet5
 from jcompress.models.lenet import LeNet300100 as LeNet300100
 from jcompress.models.packed_network import PackedNetwork as PackedNetwork

@@ -17,6 +17,7 @@ from jcompress.models.binarized import (
   BinarizedVGG,
 )
 from jcompress.models.compact_vgg import CompactVGG
+from jcompress.models.group_resnet import GroupResNet
 from jcompress.models.lenet import LeNet5, LeNet300100
 from jcompress.models.recurrent import CharacterLSTM
 from jcompress.models.resnet import ResNet
@@ -50,7 +51,7 @@ def build(name: str, **options: Any) -> nn.Module:
       depth such as `'resnet20'`, `'separable'`, `'vit'`, `'character_lstm'`,
       `'bert'`, `'bert_classifier'`, `'bert_masked'`, `'binarized'`,
       `'binarized_mlp'`, `'binarized_lenet5'`, `'binarized_vgg'`,
-      `'compact_vgg'`, `'squeezenet'`, `'shufflenet'`.
+      `'compact_vgg'`, `'group_resnet'`, `'squeezenet'`, `'shufflenet'`.
     **options: attributes of the module, such as `classes`, `widths`, `depth`;
       lists stand for tuples, strings for dtypes.
 
@@ -113,6 +114,7 @@ def _kinds() -> dict[str, type[nn.Module]]:
     'binarized_lenet5': BinarizedLeNet5,
     'binarized_vgg': BinarizedVGG,
     'compact_vgg': CompactVGG,
+    'group_resnet': GroupResNet,
     'squeezenet': SqueezeNet,
     'shufflenet': ShuffleNet,
   }

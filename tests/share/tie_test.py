@@ -23,6 +23,12 @@ every = pytest.mark.parametrize(
 )
 
 
+def conv(x, kernel):
+  return jax.lax.conv_general_dilated(
+    x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+
+
 @every
 def test_init_is_the_nearest_and_the_file_has_the_base(comp, base):
   latent, state = comp.init(KERNEL)
@@ -127,18 +133,63 @@ def test_a_network_has_a_tie_for_each_kind_of_leaf():
   np.testing.assert_allclose(bias, np.tile([2.6, 3.6], (4, 1)), rtol=1e-6)
 
 
+def turned_difference(kernels, biases):
+  """How far the outputs of a trained network move when its image is turned."""
+  rng = np.random.default_rng(0)
+  draw = lambda *shape: jnp.float32(rng.normal(size=shape))
+  params = {
+    'conv1': {'kernel': draw(3, 3, 1, 8), 'bias': draw(8)},
+    'conv2': {'kernel': draw(3, 3, 8, 16), 'bias': draw(16)},
+  }
+  comp = jc.partition(*kernels, *biases)
+  images, tx = draw(2, 7, 7, 1), optax.adam(0.1)
+
+  def apply(params, x):
+    for layer in (params['conv1'], params['conv2']):
+      x = jax.nn.relu(conv(x, layer['kernel']) + layer['bias'])
+    return jc.ops.group_pool(x, 4).mean((1, 2))
+
+  loss = lambda p, x: (apply(p, x) ** 2).mean()
+  step, ts = (
+    jc.train_step(loss, comp, tx),
+    jc.init_train_state(comp, tx, params),
+  )
+  for _ in range(3):
+    ts, _ = step(ts, images)
+  run = lambda x: apply(comp.view(ts.latent, ts.state), x)
+  moved = run(jnp.rot90(images, 1, (1, 2))) - run(images)
+  return np.abs(moved).max() / np.abs(run(images)).max()
+
+
+def test_a_network_with_all_ties_turns_with_the_image():
+  kernels = [
+    ('conv1/kernel', jc.tie('p4')),
+    ('conv2/kernel', jc.tie('p4', inputs=True)),
+  ]
+  biases = [('.*/bias', jc.tie('repeat', copies=4))]
+  assert turned_difference(kernels, biases) < 1e-5
+  assert turned_difference(kernels, []) > 1e-3
+  still = [('.*/kernel', jc.tie('p4'))]  # inputs that do not move along
+  assert turned_difference(still, biases) > 1e-3
+
+
+def test_layers_of_a_stack_are_tied_apart():
+  stack = jnp.stack([KERNEL, 2 * KERNEL])
+  comp, alone = jc.stacked(jc.tie('p4')), jc.tie('p4')
+  latent, state = comp.init(stack)
+  view = comp.view(latent, state)
+  np.testing.assert_array_equal(view[0], alone.view(*alone.init(KERNEL)))
+  leaf = jc.unpack(jc.pack({'w': comp.encode(latent, state)})).tree['w']
+  assert all(isinstance(part, Tied) for part in leaf.parts)
+  np.testing.assert_array_equal(leaf.decode(), view)
+
+
 def test_a_model_runs_from_its_tied_leaves():
   comp = jc.tie('p4m', jc.linear_quantize(4))
   latent, state = comp.init({'kernel': KERNEL})
   tree = comp.encode(latent, state)
   x = jnp.ones((2, 5, 5, 8))
-  apply = lambda p, x: jax.lax.conv_general_dilated(
-    x,
-    p['kernel'],
-    (1, 1),
-    'SAME',
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-  )
+  apply = lambda p, x: conv(x, p['kernel'])
   got = jc.run_packed(apply)(jc.encoded.packed(tree), x)
   np.testing.assert_allclose(got, apply(jc.decode(tree), x), rtol=1e-5)
 
