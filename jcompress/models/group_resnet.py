@@ -23,9 +23,9 @@ class GroupResNet(nn.Module):
   need not be odd; the maxima over the copies of the means of all places go
   into `fc`: the logits are those of the turned image, too.
 
-  At equal parameters the filters of a stage are a half (`'p4'`) or an eighth's
-  root (`'p4m'`) of those of a plain network. Of depth 44, `'p4m'` and 11, 23
-  and 45 filters it has 2,618,679 parameters for 3 channels.
+  At equal parameters the filters of a stage are those of a plain network
+  divided by 2 (`'p4'`) or by the root of 8 (`'p4m'`). Of depth 44, `'p4m'` and
+  11, 23 and 45 filters it has 2,618,679 parameters for 3 channels.
 
   Attributes:
     depth: number of layers but for shortcuts, `6 n + 2`.
