@@ -1,8 +1,8 @@
 r"""Error against bytes: weights that pay for their bits while they train.
 
-    jcompress train --config configs/rate.py:lenet5 --workdir runs/rate
-    jcompress sweep --config configs/rate.py --config.data=fashion_mnist
-      --seeds=0,1,2 --workdir=runs/rate
+jcompress train --config configs/rate.py:lenet5 --workdir runs/rate
+jcompress sweep --config configs/rate.py --config.data=fashion_mnist
+  --seeds=0,1,2 --workdir=runs/rate
 """
 
 import optax

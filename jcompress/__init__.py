@@ -39,11 +39,13 @@ from jcompress.encoded import bits, decode
 from jcompress.factor.adapt import low_rank_adapt
 from jcompress.factor.budget import allocate_ranks
 from jcompress.factor.canonical import canonical_factors
+from jcompress.factor.depthwise import depthwise_factors
 from jcompress.factor.evbmf import evbmf_rank
 from jcompress.factor.factorize import factored, factorize
 from jcompress.factor.low_rank import low_rank
 from jcompress.factor.methods import (
   canonical,
+  depthwise,
   separable,
   svd,
   tensor_train,
@@ -53,6 +55,7 @@ from jcompress.factor.nuclear_norm import nuclear_norm
 from jcompress.factor.predicted import predicted
 from jcompress.factor.ranks import energy_rank, spectrum, tucker2_ranks
 from jcompress.factor.rectified import rectified_factors
+from jcompress.factor.replaced import replace_convolutions
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import response_factors, svd_factors
 from jcompress.factor.tensor_train import tensor_train_factors
@@ -127,6 +130,7 @@ from jcompress.reports import report
 from jcompress.share.frequency_hashing import hash_frequencies
 from jcompress.share.hashing import hash_weights
 from jcompress.share.soft import soft_share, soft_share_labels
+from jcompress.share.tie import tie
 from jcompress.stacked import stacked
 from jcompress.structure.filter_norms import filter_norms
 from jcompress.structure.filter_pruning import greedy_filters, keep_filters
@@ -170,6 +174,8 @@ __all__ = [
   'data_free_prune',
   'decode',
   'densities',
+  'depthwise',
+  'depthwise_factors',
   'distort',
   'dorefa_weights',
   'dropout_rate',
@@ -252,6 +258,7 @@ __all__ = [
   'rectified_factors',
   'remove_channels',
   'remove_units',
+  'replace_convolutions',
   'report',
   'residual_quantize',
   'response_factors',
@@ -288,6 +295,7 @@ __all__ = [
   'tensor_train_factors',
   'ternary_weight',
   'ticket_mask',
+  'tie',
   'train_step',
   'trained_rank',
   'trained_ternary',

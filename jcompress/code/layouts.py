@@ -2,8 +2,8 @@
 
 `Sparse`, `Codebook`, `Quantized`, `Blocks` and `Rotated` have layouts of their
 own: the positions of what is kept (or of the codes that are not the commonest
-one) and the values at them; `Stacked` and `Scaled` hold the records of other
-leaves. Every other kind is written field by field, static fields as plain
+one) and the values at them; `Stacked`, `Scaled` and `Tied` hold the records of
+other leaves. Every other kind is written field by field, static fields as plain
 values; a kind added later needs nothing here, it is found by its name among the
 subclasses of `encoded.Encoded`.
 
@@ -23,7 +23,7 @@ from jcompress.code.orders import order, zero_of
 _SPARSE = 1
 CODEBOOK = {codes.FLAT: 2, codes.SPLIT: 3, codes.JOINT: 8}
 _QUANTIZED = {codes.FLAT: 4, codes.SPLIT: 5, codes.JOINT: 9}
-_STACKED, _SCALED = 6, 7
+_STACKED, _SCALED, _TIED = 6, 7, 10
 _GRIDS = types.MappingProxyType(
   {
     encoded.Quantized: ('scale', 'zero'),
@@ -53,6 +53,8 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
     return bytes([_STACKED]) + holders.encode_stacked(leaf, coder, path, encode)
   if type(leaf) is encoded.Scaled:
     return bytes([_SCALED]) + holders.encode_scaled(leaf, coder, path, encode)
+  if type(leaf) is encoded.Tied:
+    return bytes([_TIED]) + holders.encode_tied(leaf, coder, path, encode)
   return fields.encode(leaf, coder, path)
 
 
@@ -82,6 +84,8 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
     return holders.decode_stacked(reader, decode)
   if layout == _SCALED and cls is encoded.Scaled:
     return holders.decode_scaled(reader, decode)
+  if layout == _TIED and cls is encoded.Tied:
+    return holders.decode_tied(reader, decode)
   if layout == fields.LAYOUT:
     leaf = fields.decode(reader, cls)
     _check_vector_codes(leaf, reader.what)

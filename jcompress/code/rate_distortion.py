@@ -71,7 +71,7 @@ def rate_distortion(
       for x in zip(leaves, targets, weights, strict=True)
     )
 
-  if strength is not None:
+  if size is None:
     return moved(strength)
   return _within(encoded_tree, size, moved)
 
