@@ -32,7 +32,7 @@ def rate_distortion(
       small = jc.rate_distortion(encoded, size=9_000, importance=fisher)
 
   With the importance all one it minimizes the squared error of the weights; the
-  square root of the mean squared gradients (`curvature.squared_gradients`) is a
+  square root of the mean squared gradients (`curvature.fisher_diag`) is a
   safe choice, while the mean squares themselves set many weights to zero at
   once that are free only one by one.
 
