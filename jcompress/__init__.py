@@ -33,16 +33,19 @@ from jcompress.channels.shrink import shrink, verify_rebuilt
 from jcompress.channels.trace import channel_groups
 from jcompress.code.archive import Artifact, load, open, unpack
 from jcompress.code.container import create, pack, save
+from jcompress.code.rate_distortion import rate_distortion
 from jcompress.combine import identity, partition, select
 from jcompress.encoded import bits, decode
 from jcompress.factor.adapt import low_rank_adapt
 from jcompress.factor.budget import allocate_ranks
 from jcompress.factor.canonical import canonical_factors
+from jcompress.factor.depthwise import depthwise_factors
 from jcompress.factor.evbmf import evbmf_rank
 from jcompress.factor.factorize import factored, factorize
 from jcompress.factor.low_rank import low_rank
 from jcompress.factor.methods import (
   canonical,
+  depthwise,
   separable,
   svd,
   tensor_train,
@@ -52,6 +55,7 @@ from jcompress.factor.nuclear_norm import nuclear_norm
 from jcompress.factor.predicted import predicted
 from jcompress.factor.ranks import energy_rank, spectrum, tucker2_ranks
 from jcompress.factor.rectified import rectified_factors
+from jcompress.factor.replaced import replace_convolutions
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import response_factors, svd_factors
 from jcompress.factor.tensor_train import tensor_train_factors
@@ -126,6 +130,7 @@ from jcompress.reports import report
 from jcompress.share.frequency_hashing import hash_frequencies
 from jcompress.share.hashing import hash_weights
 from jcompress.share.soft import soft_share, soft_share_labels
+from jcompress.share.tie import tie
 from jcompress.stacked import stacked
 from jcompress.structure.filter_norms import filter_norms
 from jcompress.structure.filter_pruning import greedy_filters, keep_filters
@@ -169,6 +174,8 @@ __all__ = [
   'data_free_prune',
   'decode',
   'densities',
+  'depthwise',
+  'depthwise_factors',
   'distort',
   'dorefa_weights',
   'dropout_rate',
@@ -241,15 +248,17 @@ __all__ = [
   'ops',
   'pack',
   'partition',
-  'Plan',
   'plan',
+  'Plan',
   'predicted',
   'product_quantize',
   'quantized_backprop',
+  'rate_distortion',
   'recalibrate',
   'rectified_factors',
   'remove_channels',
   'remove_units',
+  'replace_convolutions',
   'report',
   'residual_quantize',
   'response_factors',
@@ -286,6 +295,7 @@ __all__ = [
   'tensor_train_factors',
   'ternary_weight',
   'ticket_mask',
+  'tie',
   'train_step',
   'trained_rank',
   'trained_ternary',

@@ -12,12 +12,20 @@ from jcompress.arithmetic.xnor_ops import binary_conv, xnor_conv, xnor_dense
 from jcompress.binarize.folding import fold_threshold
 from jcompress.binarize.half_wave import hwgq
 from jcompress.binarize.xnor_activations import xnor_activation, xnor_gradient
+from jcompress.numerics.channel_order import channel_shuffle, group_pool
+from jcompress.numerics.cyclic import (
+  cyclic_pool,
+  cyclic_roll,
+  cyclic_slice,
+  cyclic_stack,
+)
 from jcompress.numerics.estimators import (
   hard_sigmoid,
   sign,
   stochastic_sign,
   straight_through,
 )
+from jcompress.numerics.shared_filters import crelu, multi_bias
 from jcompress.quantize.activations import linear_activation
 from jcompress.quantize.dorefa import dorefa_activation, dorefa_gradient
 from jcompress.quantize.learned_step import (
@@ -31,16 +39,24 @@ __all__ = [
   'binary_dot',
   'byte_conv',
   'byte_dot',
+  'channel_shuffle',
+  'crelu',
+  'cyclic_pool',
+  'cyclic_roll',
+  'cyclic_slice',
+  'cyclic_stack',
   'dorefa_activation',
   'dorefa_gradient',
   'fixed_point_op',
   'fixed_point_round',
   'fold_threshold',
+  'group_pool',
   'hard_sigmoid',
   'hwgq',
   'learned_step_activation',
   'learned_step_start',
   'linear_activation',
+  'multi_bias',
   'pack_codes',
   'pack_signs',
   'pact',

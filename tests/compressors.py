@@ -12,6 +12,8 @@ from jcompress.binarize import distortions
 
 SIGNS = 'a sign is never zero'
 HASHES = 'which weights share a value is up to a hash'
+COPIES = 'a weight is zero where all copies of it are'
+OPPOSITES = 'what pulls both a filter and its opposite up, pulls neither'
 GATES = 'gates without noise are shipped, the model saw drawn ones'
 ONE_CODEBOOK = 'a value of its own would change those of the other arrays'
 VECTORS = 'a codeword moves as a whole, with the zeros in it'
@@ -293,6 +295,15 @@ def table(like):
     'hash_frequencies': lambda: Entry(
       jc.hash_frequencies(0.5), HASHES, structural=True
     ),
+    'tie': lambda: Entry(
+      jc.tie('negation'), COPIES, structural=True, zeros_stay=OPPOSITES
+    ),
+    'tie_prune': lambda: Entry(
+      jc.tie('negation', jc.magnitude_prune(0.5, every=2)),
+      COPIES,
+      structural=True,
+      zeros_stay=OPPOSITES,
+    ),
     'nm': lambda: Entry(jc.nm_prune()),
     'nm_outputs': lambda: Entry(jc.nm_prune(1, 3, strength=0.1, axis=-1)),
     'nm_mask': lambda: Entry(jc.chain(jc.nm_prune(), jc.with_mask(mask))),
@@ -367,6 +378,7 @@ def entry(name, like):
 NAMES = list(table({}))
 # Further settings of compressors of the table: their laws are slow tests.
 VARIANTS = (
+  'tie_prune',
   'stacked_magnitude',
   'nuclear_norm_every',
   'low_rank_canonical',
@@ -438,6 +450,7 @@ NONZEROS = {
   'learned_step_magnitude': 36,
   'entropy_penalized_magnitude': 36,
   'pruned_linear': 36,
+  'tie_prune': 36,
   'nm': 2 * 2 * 4 + 2 * 2 * 3,
   'nm_outputs': 2 * 8 + 2 * 6,
   'rigl': 36,

@@ -16,6 +16,7 @@ OPS = {
   'xnor_activation': lambda x: ops.xnor_activation(x, 2),
   'xnor_gradient': ops.xnor_gradient,
   'pact': lambda x: ops.pact(x, jnp.float32(1.0), 3),
+  'group_pool': lambda x: ops.group_pool(jnp.concatenate([x, -x], -1), 2),
   'fixed_point': lambda x: ops.fixed_point_round(x, 3, 4),
   'fixed_point_op': lambda x: ops.fixed_point_op(lambda x: 2 * x, 3, 4)(x),
 }

@@ -103,9 +103,7 @@ def decode(
       f'Damaged {reader.what}: the code does not end with its symbols.'
     )
   back = walked.astype(np.uint8 if model.highest < 256 else np.uint32)
-  axes = _axes(len(shape), model.way)
-  across = [shape[a] for a in axes]
-  return back.reshape(across).transpose(np.argsort(axes)).copy()
+  return unwalked(back, shape, model.way).copy()
 
 
 def ways(shape: tuple[int, ...]) -> list[int]:
@@ -127,6 +125,15 @@ def matrix(
   """
   turned = symbols.transpose(_axes(symbols.ndim, way)).astype(np.int16)
   return turned.reshape(matrix_shape(symbols.shape, way))
+
+
+def unwalked(
+  walked: Integer[np.ndarray, 'rows columns'], shape: tuple[int, ...], way: int
+) -> Integer[np.ndarray, '*shape']:
+  """Inverts `matrix`; the dtype is kept."""
+  axes = _axes(len(shape), way)
+  across = [shape[a] for a in axes]
+  return walked.reshape(across).transpose(np.argsort(axes))
 
 
 def matrix_shape(shape: tuple[int, ...], way: int) -> tuple[int, int]:

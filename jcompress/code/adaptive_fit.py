@@ -3,12 +3,12 @@
 Only the writer works with floats: what it finds travels as integers.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int16, Int64, Integer
 
-from jcompress.code.adaptive_loops import lg
+from jcompress.code.adaptive_loops import CLASSES, lg
 from jcompress.code.adaptive_tables import logarithms
 from jcompress.code.compiled import compiled
 
@@ -103,6 +103,21 @@ def sample(
   if not far:
     x[5:] = 0
   return Sample(sizes, x, signs[:, 0], signs[:, 1], unit, cap)
+
+
+def classes(
+  symbols: Int16[np.ndarray, 'rows columns'], model: Any
+) -> Int64[np.ndarray, 'rows columns']:
+  """The class of each entry under an `adaptive.Model`."""
+  s = sample(
+    *(symbols, model.zero, model.near, model.far, model.cap, model.unit),
+    symbols.size,
+  )
+  sums = np.rint(model.weights @ s.features).astype(np.int64)
+  found = (sums >> model.shift) + CLASSES // 2
+  if not model.weights.any():
+    found[:] = CLASSES // 2
+  return np.clip(found, 0, CLASSES - 1).reshape(symbols.shape)
 
 
 def unit_of(counts: Integer[np.ndarray, ' k'], zero: int, cap: int) -> int:

@@ -1,7 +1,7 @@
 """Leaves that hold other leaves: how they become bytes.
 
-A part holds no further ones, but for a layer, which may be `Scaled`: so a file
-cannot nest them without end.
+A part holds no further ones, but for a layer, which may be `Scaled` or `Tied`:
+so a file cannot nest them without end.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jcompress.code import fields, forms, plain, wire
 
 Encode = Callable[[encoded.Encoded, str, str], bytes]
 Decode = Callable[[bytes, str], encoded.Encoded]
-_HOLDERS = ('Stacked', 'Scaled')
+_HOLDERS = ('Stacked', 'Scaled', 'Tied')
 
 
 def encode_stacked(
@@ -81,24 +81,62 @@ def encode_scaled(
   Raises:
     ValueError: what a file cannot hold; it names `path`.
   """
-  kind = type(leaf.part).__name__
-  if kind in _HOLDERS:
-    raise ValueError(f'{path} is Scaled of {kind}: scale its parts instead.')
+  _require_plain(leaf, path)
   forms.decoded_size(leaf, path)
   body = wire.prefixed(fields.write(leaf, ['factor'], coder, path))
-  body += wire.prefixed(kind.encode())
-  return body + encode(leaf.part, coder, path)
+  return body + _encode_part(leaf, coder, path, encode)
 
 
 def decode_scaled(reader: wire.Reader, decode: Decode) -> encoded.Scaled:
   """Inverts `encode_scaled`; what it cannot have written is a `ValueError`."""
+  return _decode_held(reader, encoded.Scaled, ['factor'], decode)
+
+
+def encode_tied(
+  leaf: encoded.Tied, coder: str, path: str, encode: Encode
+) -> bytes:
+  """Writes how the part is expanded, and the kind and the record of the part.
+
+  Args:
+    leaf: of a part that holds no others.
+    coder: see `streams.encode_stream`.
+    path: of the leaf.
+    encode: writes the part.
+
+  Raises:
+    ValueError: what a file cannot hold; it names `path`.
+  """
+  _require_plain(leaf, path)
+  forms.decoded_size(leaf, path)
+  body = wire.prefixed(fields.write(leaf, [], coder, path))
+  return body + _encode_part(leaf, coder, path, encode)
+
+
+def decode_tied(reader: wire.Reader, decode: Decode) -> encoded.Tied:
+  """Inverts `encode_tied`; what it cannot have written is a `ValueError`."""
+  return _decode_held(reader, encoded.Tied, [], decode)
+
+
+def _require_plain(leaf, path):
+  own, kind = type(leaf).__name__, type(leaf.part).__name__
+  if kind in _HOLDERS:
+    raise ValueError(f'{path} is {own} of {kind}: give its parts that instead.')
+
+
+def _encode_part(leaf, coder, path, encode):
+  kind = wire.prefixed(type(leaf.part).__name__.encode())
+  return kind + encode(leaf.part, coder, path)
+
+
+def _decode_held(reader, cls: Any, names: list[str], decode: Decode) -> Any:
+  """A leaf with fields of its own in front of its part."""
   inner = wire.Reader(reader.prefixed(), reader.what)
-  factor = fields.read(inner, encoded.Scaled, ['factor'])
+  own = fields.read(inner, cls, names)
   inner.end()
   kind = reader.prefixed().decode(errors='replace')
   if kind in _HOLDERS:
     raise ValueError(f'Damaged {reader.what}: its part is {kind}.')
   part = decode(reader.rest(), kind)
-  leaf: Any = fields.make(encoded.Scaled, reader.what, part=part, **factor)
+  leaf: Any = fields.make(cls, reader.what, part=part, **own)
   forms.decoded_size(leaf, reader.what)
   return leaf

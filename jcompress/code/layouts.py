@@ -2,8 +2,8 @@
 
 `Sparse`, `Codebook`, `Quantized`, `Blocks` and `Rotated` have layouts of their
 own: the positions of what is kept (or of the codes that are not the commonest
-one) and the values at them; `Stacked` and `Scaled` hold the records of other
-leaves. Every other kind is written field by field, static fields as plain
+one) and the values at them; `Stacked`, `Scaled` and `Tied` hold the records of
+other leaves. Every other kind is written field by field, static fields as plain
 values; a kind added later needs nothing here, it is found by its name among the
 subclasses of `encoded.Encoded`.
 
@@ -18,11 +18,12 @@ import numpy as np
 
 from jcompress import encoded
 from jcompress.code import arrays, codes, fields, forms, holders, masks, wire
+from jcompress.code.orders import order, zero_of
 
 _SPARSE = 1
 CODEBOOK = {codes.FLAT: 2, codes.SPLIT: 3, codes.JOINT: 8}
 _QUANTIZED = {codes.FLAT: 4, codes.SPLIT: 5, codes.JOINT: 9}
-_STACKED, _SCALED = 6, 7
+_STACKED, _SCALED, _TIED = 6, 7, 10
 _GRIDS = types.MappingProxyType(
   {
     encoded.Quantized: ('scale', 'zero'),
@@ -52,6 +53,8 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
     return bytes([_STACKED]) + holders.encode_stacked(leaf, coder, path, encode)
   if type(leaf) is encoded.Scaled:
     return bytes([_SCALED]) + holders.encode_scaled(leaf, coder, path, encode)
+  if type(leaf) is encoded.Tied:
+    return bytes([_TIED]) + holders.encode_tied(leaf, coder, path, encode)
   return fields.encode(leaf, coder, path)
 
 
@@ -81,6 +84,8 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
     return holders.decode_stacked(reader, decode)
   if layout == _SCALED and cls is encoded.Scaled:
     return holders.decode_scaled(reader, decode)
+  if layout == _TIED and cls is encoded.Tied:
+    return holders.decode_tied(reader, decode)
   if layout == fields.LAYOUT:
     leaf = fields.decode(reader, cls)
     _check_vector_codes(leaf, reader.what)
@@ -129,7 +134,7 @@ def _encode_codebook(leaf, coder, path):
   head += arrays.head(indices.dtype, indices.shape)
   if indices.dtype.name in ('int4', 'uint4'):
     indices = indices.astype(np.uint8)
-  ranks, zero = _order(centers)
+  ranks, zero = order(centers)
   way, stream = codes.encode(indices, coder, zero, ranks)
   return bytes([CODEBOOK[way]]) + head + stream
 
@@ -141,7 +146,7 @@ def _decode_codebook(reader, way):
     raise ValueError(
       f'Damaged {reader.what}: centers {centers.shape}, codes {dtype}.'
     )
-  indices = codes.decode(reader, way, shape, _order(centers)[0])
+  indices = codes.decode(reader, way, shape, order(centers)[0])
   largest = int(indices.max()) if indices.size else 0
   if indices.size and largest >= centers.size:
     raise ValueError(
@@ -151,22 +156,6 @@ def _decode_codebook(reader, way):
   return fields.make(
     encoded.Codebook, reader.what, centers=centers, codes=indices
   )
-
-
-def _order(centers):
-  """The rank of each center, equal ones by their codes; the one nearest 0."""
-  values = centers.astype(np.float64)
-  ranks = np.empty(len(values), np.int64)
-  ranks[np.argsort(values, kind='stable')] = np.arange(len(values))
-  zero = int(np.abs(values).argmin()) if values.size else None
-  return ranks, zero
-
-
-def _zero_of(leaf):
-  """The code whose weight is nearest 0, or about."""
-  if 'centers' in _GRIDS[type(leaf)]:
-    return _order(np.asarray(leaf.centers))[1] or 0
-  return 0 if leaf.zero is None else round(float(np.median(leaf.zero)))
 
 
 def _way(layouts, layout):
@@ -187,7 +176,7 @@ def _encode_quantized(leaf, coder, path):
   head = wire.prefixed(grid) + wire.varint(low + _MOST)
   head += arrays.head(steps.dtype, steps.shape)
   symbols = np.asarray(steps.astype(np.int32) - low)
-  way, stream = codes.encode(symbols, coder, _zero_of(leaf) - low)
+  way, stream = codes.encode(symbols, coder, zero_of(leaf) - low)
   return bytes([_QUANTIZED[way]]) + head + stream
 
 

@@ -40,6 +40,7 @@ from jcompress.encoded.quantized import Quantized as Quantized
 from jcompress.encoded.rotated import Rotated as Rotated
 from jcompress.encoded.scaled import Scaled as Scaled
 from jcompress.encoded.stacked import Stacked as Stacked
+from jcompress.encoded.tied import Tied as Tied
 from jcompress.encoded.trees import bits as bits
 from jcompress.encoded.trees import bits_of_each as bits_of_each
 from jcompress.encoded.trees import decode as decode

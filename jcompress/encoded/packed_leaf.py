@@ -17,6 +17,7 @@ from jcompress.encoded.product import Product
 from jcompress.encoded.quantized import Quantized
 from jcompress.encoded.scaled import Scaled
 from jcompress.encoded.stacked import Stacked
+from jcompress.encoded.tied import Tied
 from jcompress.encoded.trees import encoded_leaves, identity
 
 _FIELDS = {
@@ -116,7 +117,7 @@ def _unpacked(x):
   x = x.stacked() if isinstance(x, Layered) else x
   if isinstance(x, Stacked):
     return dataclasses.replace(x, parts=tuple(map(_unpacked, x.parts)))
-  if isinstance(x, Scaled):
+  if isinstance(x, (Scaled, Tied)):
     return dataclasses.replace(x, part=_unpacked(x.part))
   return x
 
@@ -134,7 +135,7 @@ def _limits(x):
     found = [limits for limits in map(_limits, x.parts) if limits is not None]
     lows, highs = [a for a, _ in found], [b for _, b in found]
     return (min(lows), max(highs)) if found else None
-  if isinstance(x, Scaled):
+  if isinstance(x, (Scaled, Tied)):
     return _limits(x.part)
   if isinstance(x, (Codebook, Blocks)):
     return 0, x.centers.size - 1
@@ -149,7 +150,7 @@ def _pack(x, low, high):
   if isinstance(x, Stacked):
     parts = tuple(_pack(part, low, high) for part in x.parts)
     return dataclasses.replace(x, parts=parts)
-  if isinstance(x, Scaled):
+  if isinstance(x, (Scaled, Tied)):
     return dataclasses.replace(x, part=_pack(x.part, low, high))
   each = next((n for n in (1, 2, 4) if high - low < 2**n), None)
   field = _FIELDS.get(type(x))

@@ -5,13 +5,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import jcompress as jc
 from jcompress.experiments import sources
+from jcompress.experiments.evaluation import evaluate
 from jcompress.experiments.networks import Variables
 from jcompress.experiments.recipe import Change
 from jcompress.experiments.task import Task
+from jcompress.experiments.turned import KINDS, turned
 
 TICKET = 'ticket'  # the collection that keeps params for later
 
@@ -45,6 +48,29 @@ def recalibrate(name: str = 'recalibrate', examples: int = 10_000) -> Change:
     count = min(max(1, examples // source.size), source.steps)
     batches = (source.get(0, i, sources.WHOLE) for i in range(count))
     return task, jc.recalibrate(run, variables, batches)
+
+  return Change(name, change)
+
+
+def turned_errors(name: str = 'turned') -> Change:
+  """A stage that changes nothing: the errors on images that are turned.
+
+  The results show the error on the test images turned by `quarters`, and by any
+  `angles`, as of the sets `'NAME+quarters'` and `'NAME+angles'` of `data.load`.
+
+  Args:
+    name: of the stage.
+  """
+
+  def change(task, variables, key):
+    del key
+    whole = sources.first(task.test, task.test.steps * task.test.size)
+    found = {}
+    for kind in KINDS:
+      arrays = whole | {'image': turned(np.asarray(whole['image']), kind)}
+      source = sources.in_order(arrays, task.test.size)
+      found[kind] = round(evaluate(task, variables, source)['error'], 6)
+    return task, variables, found
 
   return Change(name, change)
 

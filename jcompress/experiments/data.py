@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int32, Shaped
 
-from jcompress.experiments import idx, npz
+from jcompress.experiments import idx, npz, turned
 
 FASHION_MNIST = '/usr/share/datasets/fashion-mnist'
 
@@ -52,7 +52,9 @@ def load(
       digits of 8x8 pixels, 1,437 and 360; `'mnist'` or `'fashion_mnist'`: from
       the four original IDX files if they are found, else as any other name: an
       image classification set of TensorFlow Datasets. A path that ends in
-      `.npz`: own arrays, see `npz.read`.
+      `.npz`: own arrays, see `npz.read`. Behind any of them `'+quarters'` or
+      `'+angles'` turns the images of the test set, `'mnist_5k+angles'`, each by
+      an angle of its own; those of the training set stay upright.
     data_dir: folder of the IDX files, gzipped or not, or of TensorFlow
       Datasets. Default for `'fashion_mnist'`: `/usr/share/datasets`, where
       Debian's package `dataset-fashion-mnist` puts them.
@@ -60,7 +62,8 @@ def load(
 
   Raises:
     ValueError: a package is missing, an IDX or `.npz` file is missing or
-      damaged, the set has no test split, `examples` is not positive.
+      damaged, the set has no test split, `examples` is not positive, what is
+      to be turned are no square images.
     ImportError: the set comes from TensorFlow Datasets and there is no
       TensorFlow.
 
@@ -70,8 +73,12 @@ def load(
   """
   if examples is not None and examples < 1:
     raise ValueError(f'examples is {examples}; it must be at least 1.')
-  x, y, *test = _arrays(name, data_dir)
-  return Dataset(name, x[:examples], y[:examples], *test)
+  base, _, kind = name.rpartition('+')
+  is_turned = kind in turned.KINDS
+  x, y, test, labels = _arrays(base if is_turned else name, data_dir)
+  if is_turned:
+    test = turned.turned(test, kind)
+  return Dataset(name, x[:examples], y[:examples], test, labels)
 
 
 def of(config: Any) -> Dataset:

@@ -21,8 +21,8 @@ def low_rank(method: Method) -> Compressor:
   et al. do.
 
   Args:
-    method: `svd(rank)`, `separable(rank)`, `tucker2(a, b)`, `canonical(rank)`
-      or `tensor_train(in_shape, out_shape, rank)`.
+    method: `svd(rank)`, `separable(rank)`, `tucker2(a, b)`, `canonical(rank)`,
+      `depthwise()` or `tensor_train(in_shape, out_shape, rank)`.
 
   Raises:
     ValueError: in `init`, a weight that has no such factors.

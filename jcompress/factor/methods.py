@@ -10,6 +10,7 @@ from typing import Any
 
 from jcompress.factor import plans
 from jcompress.factor.canonical import canonical_factors
+from jcompress.factor.depthwise import depthwise_factors
 from jcompress.factor.method import Method
 from jcompress.factor.separable import separable_factors
 from jcompress.factor.svd import svd_factors
@@ -49,6 +50,22 @@ def separable(rank: int) -> Method:
     _separable,
     plans.separable_plan,
     plans.separable_shape,
+  )
+
+
+def depthwise(rank: int = 1) -> Method:
+  """Each channel filtered by itself, then 1x1, see `depthwise_factors`.
+
+  Args:
+    rank: filters of a channel: 1.
+  """
+  return Method(
+    'depthwise',
+    (rank,),
+    (),
+    _depthwise,
+    plans.depthwise_plan,
+    plans.depthwise_shape,
   )
 
 
@@ -172,12 +189,18 @@ def _made_separable(ranks, options):
   return separable(rank)
 
 
+def _made_depthwise(ranks, options):
+  (rank,), () = ranks, options
+  return depthwise(rank)
+
+
 _MAKERS = {
   'svd': _made_svd,
   'separable': _made_separable,
   'tucker2': _made_tucker2,
   'canonical': _made_canonical,
   'tensor_train': _made_train,
+  'depthwise': _made_depthwise,
 }
 
 
@@ -195,6 +218,11 @@ def _svd_respond(method, kernel, covariance):
 def _separable(method, kernel, key):
   del key
   return separable_factors(kernel, method.ranks[0])
+
+
+def _depthwise(method, kernel, key):
+  del method, key
+  return depthwise_factors(kernel)
 
 
 def _tucker2(method, kernel, key):

@@ -3,6 +3,7 @@
 import math
 
 from jcompress.factor.canonical import require_canonical
+from jcompress.factor.depthwise import require_depthwise
 from jcompress.factor.method import Plan, Stage
 from jcompress.factor.separable import require_separable
 from jcompress.factor.svd import require_rank, split_axes
@@ -142,3 +143,25 @@ def train_plan(method, shape):
 def train_shape(method, shapes):
   del shapes
   return method.options[2]
+
+
+def depthwise_plan(method, shape):
+  if method.ranks != (1,):
+    raise ValueError(
+      f'depthwise has the rank {method.ranks[0]}; a channel has one filter: 1.'
+    )
+  require_depthwise(shape)
+  h, w, n_in, n_out = shape
+  return Plan(
+    (
+      Stage('depthwise', (h, w, 1, n_in), 'abzc', groups=n_in),
+      Stage('pointwise', (1, 1, n_in, n_out), 'yxcd'),
+    ),
+    'abcd',
+  )
+
+
+def depthwise_shape(method, shapes):
+  del method
+  (h, w, _, n_in), (*_, n_out) = shapes
+  return h, w, n_in, n_out

@@ -105,7 +105,7 @@ def _reason(method, layer):
   if any(eqn.primitive.name == 'rev' for eqn in found.operand.steps):
     return 'its kernel is reversed before it multiplies.'
   axes, ins = len(found.operand.shape), layer.in_axes
-  if name == 'separable':
+  if name in ('separable', 'depthwise'):
     return 'it is a dense layer, which has no rows and columns.'
   if name == 'svd':
     wanted = method.options[0]

@@ -7,9 +7,15 @@ from jcompress.models.binarized import BinarizedLeNet5 as BinarizedLeNet5
 from jcompress.models.binarized import BinarizedMLP as BinarizedMLP
 from jcompress.models.binarized import BinarizedNet as BinarizedNet
 from jcompress.models.binarized import BinarizedVGG as BinarizedVGG
+from jcompress.models.blocks import FactorizedConv as FactorizedConv
+from jcompress.models.blocks import Fire as Fire
+from jcompress.models.blocks import InvertedResidual as InvertedResidual
+from jcompress.models.blocks import ShuffleUnit as ShuffleUnit
 from jcompress.models.build import Model as Model
 from jcompress.models.build import build as build
 from jcompress.models.build import describe as describe
+from jcompress.models.compact_vgg import CompactVGG as CompactVGG
+from jcompress.models.group_resnet import GroupResNet as GroupResNet
 from jcompress.models.lenet import LeNet5 as LeNet5
 from jcompress.models.lenet import LeNet300100 as LeNet300100
 from jcompress.models.packed_network import PackedNetwork as PackedNetwork
@@ -18,5 +24,10 @@ from jcompress.models.packed_network import pack_network as pack_network
 from jcompress.models.recurrent import CharacterLSTM as CharacterLSTM
 from jcompress.models.resnet import ResNet as ResNet
 from jcompress.models.separable import SeparableNet as SeparableNet
+from jcompress.models.shufflenet import ShuffleNet as ShuffleNet
+from jcompress.models.squeezenet import SqueezeNet as SqueezeNet
+from jcompress.models.tied_layers import DoubleConv as DoubleConv
+from jcompress.models.tied_layers import GroupConv as GroupConv
+from jcompress.models.tied_layers import OrbitNorm as OrbitNorm
 from jcompress.models.vgg import VGG16 as VGG16
 from jcompress.models.vit import ViT as ViT

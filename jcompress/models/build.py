@@ -16,10 +16,14 @@ from jcompress.models.binarized import (
   BinarizedNet,
   BinarizedVGG,
 )
+from jcompress.models.compact_vgg import CompactVGG
+from jcompress.models.group_resnet import GroupResNet
 from jcompress.models.lenet import LeNet5, LeNet300100
 from jcompress.models.recurrent import CharacterLSTM
 from jcompress.models.resnet import ResNet
 from jcompress.models.separable import SeparableNet
+from jcompress.models.shufflenet import ShuffleNet
+from jcompress.models.squeezenet import SqueezeNet
 from jcompress.models.vgg import VGG16
 from jcompress.models.vit import ViT
 
@@ -46,7 +50,8 @@ def build(name: str, **options: Any) -> nn.Module:
     name: `'lenet_300_100'`, `'lenet5'`, `'vgg16'`, `'resnet'` or one with its
       depth such as `'resnet20'`, `'separable'`, `'vit'`, `'character_lstm'`,
       `'bert'`, `'bert_classifier'`, `'bert_masked'`, `'binarized'`,
-      `'binarized_mlp'`, `'binarized_lenet5'`, `'binarized_vgg'`.
+      `'binarized_mlp'`, `'binarized_lenet5'`, `'binarized_vgg'`,
+      `'compact_vgg'`, `'group_resnet'`, `'squeezenet'`, `'shufflenet'`.
     **options: attributes of the module, such as `classes`, `widths`, `depth`;
       lists stand for tuples, strings for dtypes.
 
@@ -108,6 +113,10 @@ def _kinds() -> dict[str, type[nn.Module]]:
     'binarized_mlp': BinarizedMLP,
     'binarized_lenet5': BinarizedLeNet5,
     'binarized_vgg': BinarizedVGG,
+    'compact_vgg': CompactVGG,
+    'group_resnet': GroupResNet,
+    'squeezenet': SqueezeNet,
+    'shufflenet': ShuffleNet,
   }
 
 

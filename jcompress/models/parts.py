@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 from flax.core import FrozenDict
 
 from jcompress.channels.removal import Width
@@ -20,6 +21,45 @@ class ByWidths(nn.Module):
   def __post_init__(self):
     self.widths = FrozenDict(self.widths)
     super().__post_init__()
+
+
+def normed_conv(
+  x: Any,
+  features: int,
+  window: int | Sequence[int],
+  train: bool,
+  name: str,
+  norm: str,
+  *,
+  strides: int = 1,
+  groups: int = 1,
+  dtype: Any = None,
+) -> jax.Array:
+  """A convolution without bias and a batch norm, inside a compact method.
+
+  Args:
+    x: maps.
+    features: outputs.
+    window: rows and columns of the kernel, or one number for both.
+    train: normalizes by the batch and updates `batch_stats`.
+    name: of the convolution.
+    norm: name of the norm.
+    strides: of the window.
+    groups: of the convolution.
+    dtype: of the computation.
+  """
+  conv = nn.Conv(
+    features,
+    (window, window) if isinstance(window, int) else window,
+    strides,
+    feature_group_count=groups,
+    use_bias=False,
+    dtype=dtype,
+    kernel_init=HE,
+    name=name,
+  )
+  normed = nn.BatchNorm(not train, momentum=0.9, dtype=dtype, name=norm)
+  return normed(conv(x))
 
 
 def widths_of(paper: Widths, given: Widths) -> dict[str, Any]:

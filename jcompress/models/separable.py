@@ -8,7 +8,13 @@ import numpy as np
 from flax.core import FrozenDict
 from jaxtyping import Array, Num
 
-from jcompress.models.parts import HE, ByWidths, Widths, widths_of
+from jcompress.models.parts import (
+  HE,
+  ByWidths,
+  Widths,
+  normed_conv,
+  widths_of,
+)
 
 
 class SeparableNet(ByWidths):
@@ -71,20 +77,18 @@ class SeparableNet(ByWidths):
     sizes = widths_of(own, given)
 
     def layer(name, norm, x, window, stride=1, groups=1):
-      conv = nn.Conv(
+      y = normed_conv(
+        x,
         sizes[name],
-        (window, window),
-        stride,
-        feature_group_count=groups,
-        use_bias=False,
+        window,
+        train,
+        name,
+        norm,
+        strides=stride,
+        groups=groups,
         dtype=self.dtype,
-        kernel_init=HE,
-        name=name,
       )
-      normed = nn.BatchNorm(
-        not train, momentum=0.9, dtype=self.dtype, name=norm
-      )
-      return nn.relu(normed(conv(x)))
+      return nn.relu(y)
 
     x = layer('conv', 'norm', x, 3)
     for i, (_, stride) in enumerate(self.blocks, 1):

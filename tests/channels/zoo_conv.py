@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from zoo import conv, normal, plain, weights
 
+from jcompress import ops
+
 relu = jax.nn.relu
 SMALL, LARGE = (normal(2, 4, 4, 2),), (normal(2, 5, 5, 2),)
 
@@ -97,6 +99,50 @@ def grouped_conv():
   p = weights(k0=(3, 3, 2, 12), k1=(3, 3, 4, 6), w=(6, 2))
   groups = '3 k0:3*4 k1:3*2 w:0*2', '4 k0:3*3 k1:2', '2 k1:3*3 w:0*3'
   return plain(f, p, LARGE, *groups)
+
+
+def crelu():
+  """Both halves of a unit go together, those of its opposite kernel too."""
+
+  def f(p, x):
+    h = ops.crelu(conv(x, p['k0']) + p['b'])
+    h = conv(h, jnp.concatenate([p['k1'], -p['k1']], -1))
+    return relu(h).mean((1, 2)) @ p['w']
+
+  p = weights(k0=(3, 3, 2, 5), b=(5,), k1=(3, 3, 10, 3), w=(6, 2))
+  return plain(f, p, LARGE, '5 k0:3 b:0 k1:2*2', '3 k1:3 w:0*2')
+
+
+def _shuffle_unit(groups, bottleneck, *known):
+  def f(p, x):
+    h = relu(conv(x, p['k0']))
+    y = ops.channel_shuffle(conv(h, p['k1'], groups=groups), groups)
+    y = conv(conv(y, p['dw'], groups=bottleneck), p['k2'], groups=groups)
+    return relu(h + y).mean((1, 2)) @ p['w']
+
+  n = 2 * groups
+  p = weights(
+    k0=(1, 1, 2, n),
+    k1=(1, 1, 2, bottleneck),
+    dw=(3, 3, 1, bottleneck),
+    k2=(1, 1, bottleneck // groups, n),
+    w=(n, 2),
+  )
+  return plain(f, p, SMALL, *known, adapts=False)
+
+
+def shuffle_unit():
+  """Of the maps between a pair of each group must go, for both groups."""
+  inputs = '2 k0:3*2 k1:2 k2:3*2 w:0*2'
+  pairs = '2 k1:3*4 dw:3*4 k2:2*2'
+  # A whole group, and of the maps between half of those of the other.
+  whole = '1 k0:3*2 k1:3*6 dw:3*6 k2:2*2 k2:3*2 w:0*2'
+  return _shuffle_unit(2, 8, inputs, pairs, whole, whole)
+
+
+def shuffle_unit_uneven():
+  """Two maps a group are dealt to three groups: each has other ones."""
+  return _shuffle_unit(3, 6, '2 k0:3*3 k1:2 k2:3*3 w:0*3')
 
 
 def shufflenet():

@@ -49,6 +49,7 @@ def _tree():
       tile=(0, 2),
     ),
     'h': encoded.Scaled(encoded.Dense(jnp.ones((4, 4))), jnp.ones((4, 1))),
+    'i': encoded.Tied(encoded.Dense(jnp.arange(8.0)), 'repeat', (24,)),
   }
 
 
@@ -147,7 +148,7 @@ def test_the_message_says_what_is_wrong():
     'Not a jcompress file': b'PK' + DATA[2:],
     'upgrade jcompress': DATA[: FIXED - 1] + b'\x09' + DATA[FIXED:],
     'checksum of its header': DATA[: FIXED + 9] + b'?' + DATA[FIXED + 10 :],
-    'h is damaged: the checksum': DATA[:-1] + b'?',
+    'is damaged: the checksum': DATA[:-1] + b'?',
     r"begins with b''": b'',
     'Truncated, extended': DATA[:-20],
     'instead of': DATA + b'\0',

@@ -100,5 +100,5 @@ def test_parts_that_do_not_fit_are_refused(changes):
 
 def test_a_file_whose_codes_are_beyond_the_centers_is_not_written():
   leaf = example(centers=jnp.array([-1.0, 0, 1]))
-  with pytest.raises(ValueError, match='w has codes in 0 .. 3 of 3 centers'):
+  with pytest.raises(ValueError, match='w has codes in 0 .. 3 and 3 centers'):
     jc.pack({'w': leaf})

@@ -3,9 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import tiny
 
-from jcompress.experiments import changes
+from jcompress.experiments import changes, tasks
+from jcompress.experiments.data import Dataset
 from jcompress.experiments.recipe import Start
 from jcompress.experiments.sources import WHOLE
+from jcompress.experiments.turned import turned
 
 KEY = jax.random.key(0)
 
@@ -64,3 +66,22 @@ def test_a_teacher_is_followed_at_a_temperature():
   p = 1 / (1 + np.e)
   want = 0.5 * 4 * (1 - 2 * p)  # T = 2: log odds of 1 against -1
   np.testing.assert_allclose(loss, want, rtol=1e-5)
+
+
+def test_errors_on_turned_images_are_those_of_the_turned_set():
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (40, 6, 6, 1), np.uint8)
+  labels = (images[:, 0, 0, 0] > 127).astype(np.int32)
+  dataset = Dataset('corners', images, labels, images, labels)
+  # Bytes above 127 are of class 1, by the first pixel alone.
+  corner = lambda variables, batch: jax.nn.one_hot(
+    (batch['image'][:, 0, 0, 0] > 127).astype(jnp.int32), 2
+  )
+  task = tasks.image_classification(tiny.Net(), dataset, 8)
+  task = task._replace(predict=corner)
+  same, variables, found = changes.turned_errors().change(task, {}, KEY)
+  assert same is task and variables == {}
+  for kind, error in found.items():
+    guess = turned(images, kind)[:, 0, 0, 0] > 127
+    assert error == 100 * np.mean(guess != labels)
+  assert found.keys() == {'quarters', 'angles'} and min(found.values()) > 0

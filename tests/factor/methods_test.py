@@ -11,6 +11,7 @@ CASES = {
   'svd_query': (methods.svd(3, in_axes=(0,)), (6, 2, 4)),
   'svd_out': (methods.svd(3, in_axes=(-2, 0)), (2, 4, 6)),
   'separable': (methods.separable(3), (3, 2, 4, 5)),
+  'depthwise': (methods.depthwise(), (3, 2, 4, 5)),
   'tucker2': (methods.tucker2(3, 4), (3, 2, 4, 5)),
   'canonical': (methods.canonical(6), (3, 2, 4, 5)),
   'canonical_row': (methods.canonical(6), (1, 3, 4, 5)),
@@ -93,6 +94,10 @@ def test_ranks_are_whole_and_fit():
       methods.svd(rank)
   with pytest.raises(ValueError, match='allows 1 .. 5'):
     methods.svd(6).stages((7, 5))
+  with pytest.raises(ValueError, match='depthwise has the rank 2; .* one'):
+    methods.depthwise(2).stages((3, 3, 4, 5))
+  with pytest.raises(ValueError, match='height, width, in, out'):
+    methods.depthwise().cost((7, 5))
   with pytest.raises(ValueError, match='height, width, in, out'):
     methods.separable(1).cost((7, 5))
 
@@ -124,7 +129,9 @@ def conv(x, k, groups=1):
   )
 
 
-@pytest.mark.parametrize('name', ['svd', 'separable', 'tucker2', 'canonical'])
+@pytest.mark.parametrize(
+  'name', ['svd', 'separable', 'depthwise', 'tucker2', 'canonical']
+)
 def test_the_stages_are_the_kernels_of_layers(name):
   method, shape = CASES[name]
   factors = method.factors(kernel(shape))

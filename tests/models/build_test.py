@@ -22,6 +22,10 @@ from jcompress import channel_groups, channel_widths, models
     ('binarized_lenet5', {}),
     ('binarized_vgg', {'float_layers': ['first']}),
     ('character_lstm', {'vocabulary': 7}),
+    ('compact_vgg', {'kind': 'p4', 'maps': [8, 8]}),
+    ('group_resnet', {'features': [4, 8, 16]}),
+    ('squeezenet', {'dropout': 0.1}),
+    ('shufflenet', {'stages': [[48, 3]]}),
   ],
 )
 def test_a_model_is_built_as_it_is_described(name, options):

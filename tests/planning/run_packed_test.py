@@ -20,6 +20,7 @@ from jcompress.encoded import (
   Signs,
   Sparse,
   Stacked,
+  Tied,
   packed,
 )
 
@@ -71,6 +72,7 @@ ROWS = {
   'factors': Factors((floats(8, 2), floats(2, 8)), 'ar,rb->ab', (8, 8)),
   'low_rank': LowRank(floats(8, 2), floats(2, 8), (8, 8)),
   'scaled': Scaled(codebook(8, 8), floats(8, 1)),
+  'tied': Tied(codebook(8, 4), 'negation', (8, 8)),
   'signs': Signs(whole(8, 8) > 3, floats(8)),
   'product': random_product((8, 8), 0),
   'hashed': Hashed(floats(5), jnp.uint32(3), (8, 8)),

@@ -1,0 +1,122 @@
+"""Codes of one array that cost fewer bits, weighed against what they change.
+
+The bits are those of the model of neighbours (see `adaptive_loops`): a zero in
+an empty row costs next to nothing, one among large weights does. Since each
+choice changes what its neighbours cost, there are a few rounds.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from jcompress import encoded, tree
+from jcompress.code import adaptive, adaptive_fit, adaptive_search
+from jcompress.code.adaptive_loops import CLASSES
+from jcompress.code.orders import order, zero_of
+
+_ROUNDS = 4
+_PRIOR = 4.0  # codes that a class has seen in the proportions of all
+_KINDS = encoded.Codebook, encoded.Quantized, encoded.Blocks
+
+
+def cheaper(
+  leaf: encoded.Encoded,
+  target: Any,
+  importance: Any,
+  strength: float,
+  keep_zeros: bool,
+) -> encoded.Encoded:
+  """A leaf with the codes of least distortion plus strength times bits.
+
+  Args:
+    leaf: any; one without codes that can move is given back.
+    target: the weights, or `None` for what the leaf decodes to.
+    importance: of each weight, or one number; `None` for 1.
+    strength: of a bit.
+    keep_zeros: whether codes of zero stay.
+
+  Raises:
+    ValueError: target or importance are not of the shape of the leaf.
+  """
+  whole: Any = leaf
+  if not isinstance(leaf, _KINDS) or whole.codes.size < 2:
+    return leaf
+  if isinstance(leaf, encoded.Codebook):
+    if whole.centers.ndim != 1:
+      return leaf
+    ranks, zero = order(np.asarray(whole.centers))
+    places = np.argsort(ranks)
+  else:
+    most = int(whole.codes.max())
+    low = min(int(whole.codes.min()), zero_of(leaf))
+    places = np.arange(low, max(most, zero_of(leaf)) + 1)
+    ranks, zero = None, zero_of(leaf) - low
+  codes = tree.to_host(whole.codes).astype(np.int64)
+  symbols = codes - places[0] if ranks is None else ranks[codes]
+  zero = zero if ranks is None else int(ranks[zero])
+  if max(zero, len(places) - 1 - zero) > adaptive.MOST or len(places) < 2:
+    return leaf
+
+  def with_symbols(symbols):
+    kind = whole.codes.dtype
+    return dataclasses.replace(whole, codes=places[symbols].astype(kind))
+
+  values = lambda s: tree.to_host(with_symbols(s).decode()).astype(np.float64)
+  now = values(symbols)
+  target = now if target is None else tree.to_host(target).astype(np.float64)
+  h = np.asarray(1.0 if importance is None else tree.to_host(importance))
+  if target.shape != now.shape or h.shape not in ((), now.shape):
+    raise ValueError(
+      f'A weight {list(target.shape)} of importance {list(h.shape)} is not '
+      f'that of a leaf {list(now.shape)}.'
+    )
+  nearer = symbols - np.sign(symbols - zero)
+  farther = np.clip(2 * symbols - nearer, 0, len(places) - 1)
+  moves = np.stack([symbols, nearer, farther, np.full_like(symbols, zero)])
+  if keep_zeros:
+    moves = np.where(symbols == zero, zero, moves)
+  costs = np.stack([h * (target - values(s)) ** 2 for s in moves])
+  return with_symbols(_choose(moves, costs, zero, len(places), strength))
+
+
+def _choose(
+  moves: Integer[np.ndarray, '4 ...'],
+  costs: Float[np.ndarray, '4 ...'],
+  zero: int,
+  k: int,
+  strength: float,
+) -> Integer[np.ndarray, '...']:
+  """The move of least cost for each entry."""
+  symbols = moves[0]
+  for _ in range(_ROUNDS):
+    bits, classes = _bits(symbols, zero, k)
+    total = costs + strength * bits[classes, np.abs(moves - zero)]
+    best = total.argmin(0)[None]
+    chosen = np.take_along_axis(moves, best, 0)[0]
+    if (chosen == symbols).all():
+      break
+    symbols = chosen
+  return symbols
+
+
+def _bits(symbols, zero, k):
+  """Bits of each size in each class, sign included, and the class of each."""
+  counts = np.bincount(symbols.reshape(-1), minlength=k)
+  most = max(zero, k - 1 - zero)
+  of_each = np.zeros(most + 1)
+  np.add.at(of_each, np.abs(np.arange(k) - zero), counts)
+  classes = np.zeros(symbols.shape, np.int64)
+  if np.count_nonzero(counts) > 1:
+    seen = counts[: symbols.max() + 1]
+    model, walked = adaptive_search.best(symbols, zero, seen)
+    found = adaptive_fit.classes(walked, model)
+    classes = adaptive.unwalked(found, symbols.shape, model.way)
+  table = np.zeros((CLASSES, most + 1))
+  np.add.at(table, (classes, np.abs(symbols - zero)), 1)
+  shares = (of_each + 0.5) / (of_each + 0.5).sum()
+  table += _PRIOR * shares
+  bits = np.log2(table.sum(1, keepdims=True)) - np.log2(table)
+  bits[:, 1:] += 1
+  return bits, classes
