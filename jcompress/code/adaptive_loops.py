@@ -48,9 +48,11 @@ def build(of_class, pool, prior, freq, start, slots):
     slots: `[4096]` to be filled with sizes, or empty.
   """
   most = len(freq) - 1
-  n = of_class.sum()
-  others = n - of_class[0]
-  all_others = pool.sum()
+  others, all_others = 0, 0
+  for k in range(1, most + 1):
+    others += of_class[k]
+    all_others += pool[k]
+  n = of_class[0] + others
   above = ((others << 16) + 6 * prior) // (n + 6)
   free = _SLOTS - most - 1
   freq[0] = ((65536 - above) * free >> 16) + 1
@@ -70,6 +72,16 @@ def build(of_class, pool, prior, freq, start, slots):
     at += freq[k]
     if len(slots):
       slots[start[k] : at] = k
+
+
+@compiled
+def halve(counts, more):
+  """Halves counts, rounding up if `more` is 1; gives their sum."""
+  total = 0
+  for k in range(len(counts)):
+    counts[k] = (counts[k] + more) >> 1
+    total += counts[k]
+  return total
 
 
 @compiled
@@ -132,7 +144,8 @@ def walk(
   side = np.ones(pad + columns, np.uint8)
   beside = np.zeros((4, cap + 1), np.int64)
   for k in range(cap + 1):
-    beside[:, k] = weights[3:] * lg(16 * k + unit, lgs)
+    for d in range(4):
+      beside[d, k] = weights[3 + d] * lg(16 * k + unit, lgs)
   ahead = np.zeros(columns, np.int64)
   for j in range(columns):
     ahead[j] = weights[0] - weights[2] * lg((j + 6) * unit, lgs)
@@ -179,8 +192,7 @@ def walk(
       counts[c, k] += 1
       seen[c] += 1
       if seen[c] == _MANY:
-        counts[c] >>= 1
-        seen[c] = counts[c].sum()
+        seen[c] = halve(counts[c], 0)
       if k == 0:
         size[p] = 0
         side[p] = 1
@@ -190,10 +202,7 @@ def walk(
       pool[k] += 1
       pooled += 1
       if pooled == _MANY:
-        pool += 1
-        pool >>= 1
-        pool[0] = 0
-        pooled = pool.sum()
+        pooled = halve(pool, 1)
       negative = k > above
       if k <= below and k <= above:
         pair = 3 * side[p - near] + side[p - far]

@@ -27,7 +27,8 @@ def pack(tree: Any, *, metadata: Any = None, coder: str = 'auto') -> bytes:
       arrays are taken as `Dense`, PRNG keys as `Key`.
     metadata: nested dicts and lists of None, bool, int, float, str, bytes.
     coder: 'auto' takes for each stream the smallest, its table included;
-      'raw', 'huffman', 'zstd' or 'ans' insist on one.
+      'raw', 'huffman', 'zstd', 'ans' or 'context' insist on one, 'fast' on what
+      is read fastest.
 
   Raises:
     ValueError: NaN or inf in a leaf that is not `Dense`, or anything that a

@@ -15,9 +15,10 @@ References:
 import numpy as np
 from jaxtyping import Bool, Int64, Integer
 
-from jcompress.code import ans, huffman, streams, wire
+from jcompress.code import ans, bits, huffman, streams, wire
 
 _BITS = range(1, 13)
+_TRIED = 4
 
 
 def to_fields(
@@ -58,11 +59,9 @@ def encode(positions: Integer[np.ndarray, ' n'], coder: str = 'auto') -> bytes:
     ValueError: an unknown coder.
   """
   distances, counts = streams.histogram(_distances(positions))
-  p = min(_BITS, key=lambda p: _estimate(distances, counts, p, coder))
-  fields, is_filler = to_fields(positions, p)
-  fields[is_filler] = 1 << p
-  record = streams.encode_stream(fields, coder)
-  return bytes([p]) + wire.varint(len(fields)) + record
+  order = sorted(_BITS, key=lambda p: _estimate(distances, counts, p, coder))
+  tried = order[: _TRIED if coder in ('zstd', 'fast') else 1]
+  return min((_record(positions, p, coder) for p in tried), key=len)
 
 
 def decode(record: bytes, size: int) -> Int64[np.ndarray, ' n']:
@@ -98,6 +97,13 @@ def decode(record: bytes, size: int) -> Int64[np.ndarray, ' n']:
   return positions
 
 
+def _record(positions, p, coder):
+  fields, is_filler = to_fields(positions, p)
+  fields[is_filler] = 1 << p
+  record = streams.encode_stream(fields, coder)
+  return bytes([p]) + wire.varint(len(fields)) + record
+
+
 def _distances(positions):
   return np.diff(np.asarray(positions, np.int64), prepend=-1) - 1
 
@@ -108,8 +114,10 @@ def _estimate(distances, counts, p, coder):
   fields = np.bincount(distances & ((1 << p) - 1), counts, (1 << p) + 1)
   fields[1 << p] = fillers
   letters = np.flatnonzero(fields)
-  raw = fields.sum() * (p + (fillers > 0)) / 8
-  if coder == 'raw' or len(letters) < 2:
+  if len(letters) < 2:
+    return 0.0
+  raw = fields.sum() * bits.width(int(letters[-1])) / 8
+  if coder == 'raw':
     return raw
   counts = fields[letters].astype(np.int64)
   if coder in ('auto', 'ans', 'context'):

@@ -1,41 +1,70 @@
 import numpy as np
 import pytest
 
-from jcompress.code import codes, wire
+from jcompress.code import codes, streams, wire
 
 
 def _round_trip(x, coder='auto'):
-  split, record = codes.encode(x, coder)
-  return split, codes.decode(wire.Reader(record, 'test'), split, x.shape)
+  way, record = codes.encode(x, coder)
+  return way, codes.decode(wire.Reader(record, 'test'), way, x.shape)
 
 
 @pytest.mark.parametrize('high', [2, 256, 257, 2**32])
-@pytest.mark.parametrize('coder', ['auto', 'raw', 'huffman', 'zstd', 'ans'])
+@pytest.mark.parametrize('coder', ['auto', *streams.CODERS])
 def test_codes_survive_with_and_without_a_commonest_one(high, coder):
   rng = np.random.default_rng(0)
   many = rng.integers(0, high, (50, 40), dtype=np.uint32)
   many[0, 0] = high - 1
   few = np.where(rng.random(many.shape) < 0.02, many, high // 2)
   for x in (many, few.astype(np.uint32)):
-    split, back = _round_trip(x, coder)
+    _, back = _round_trip(x, coder)
     np.testing.assert_array_equal(back, x)
 
 
-def test_they_are_split_only_where_that_is_smaller():
+def test_they_are_not_flat_only_where_that_is_smaller():
   rng = np.random.default_rng(0)
   rows = rng.random((400, 100)) < rng.random((400, 1)) ** 6
   pruned = np.where(rows, rng.integers(1, 16, rows.shape), 0)
-  assert _round_trip(pruned)[0]
-  assert not _round_trip(rng.integers(0, 16, (400, 100)))[0]
-  assert not _round_trip(np.zeros((400, 100), np.uint8))[0]
-  assert not _round_trip(np.zeros((0, 3), np.uint8))[0]
+  assert _round_trip(pruned, 'ans')[0] == codes.SPLIT
+  assert _round_trip(pruned)[0] != codes.FLAT
+  for coder in ('ans', 'auto'):
+    for other in (
+      rng.integers(0, 16, (400, 100)),
+      np.zeros((400, 100), np.uint8),
+      np.zeros((0, 3), np.uint8),
+    ):
+      assert _round_trip(other, coder)[0] == codes.FLAT
+
+
+@pytest.mark.parametrize('shape', [(300, 200), (30, 20), (3, 3, 5, 8)])
+@pytest.mark.parametrize('density', [0.002, 0.1, 1])
+def test_auto_is_the_smallest_or_nearly_so(shape, density):
+  rng = np.random.default_rng(0)
+  scale = density * rng.random(shape[:-1] + (1,)) * rng.random(shape[-1])
+  x = np.where(rng.random(shape) < 4 * scale, rng.integers(1, 16, shape), 0)
+  sizes = [len(codes.encode(x, c)[1]) for c in streams.CODERS]
+  assert len(codes.encode(x)[1]) <= min(sizes)
+
+
+def test_ranks_undo_the_order_of_codes():
+  rng = np.random.default_rng(0)
+  x = np.where(rng.random((90, 70)) < rng.random((90, 1)) ** 6, 3, 0)
+  x[rng.random(x.shape) < 0.02] = 1
+  ranks = np.array([1, 0, 3, 2])
+  way, record = codes.encode(x, 'context', 0, ranks)
+  assert way == codes.JOINT and record[1] == 1
+  read = lambda r: codes.decode(wire.Reader(record, ''), way, x.shape, r)
+  np.testing.assert_array_equal(read(ranks), x)
+  np.testing.assert_array_equal(read(None), ranks[x])
+  with pytest.raises(ValueError, match='code 2 of 2 centers'):
+    read(np.array([1, 0]))
 
 
 def test_a_commonest_code_that_lies_is_refused():
   rng = np.random.default_rng(0)
   x = np.where(rng.random((60, 60)) < rng.random((60, 1)) ** 6, 3, 0)
-  split, record = codes.encode(x)
-  assert split and record[0] == 0
+  way, record = codes.encode(x, 'ans')
+  assert way == codes.SPLIT and record[0] == 0
   lie = wire.varint(1 << 40) + record[1:]
   with pytest.raises(ValueError, match='not a code'):
-    codes.decode(wire.Reader(lie, 'test'), True, x.shape)
+    codes.decode(wire.Reader(lie, 'test'), codes.SPLIT, x.shape)

@@ -44,6 +44,21 @@ def test_a_kernel_is_a_matrix_of_its_last_axis():
   assert len(masks.encode(mask)) < 0.9 * len(flat)
 
 
+def test_neighbours_are_worth_something():
+  rng = np.random.default_rng(0)
+  line = rng.normal(-2.5, 1.5, (300, 20))
+  mask = rng.random((300, 200)) < 1 / (1 + np.exp(-np.tile(line, 10)))
+  record = masks.encode(mask)
+  assert record[0] == 3
+  assert len(record) < 0.95 * len(masks.encode(mask, neighbours=False))
+  for size in range(len(record)):
+    with pytest.raises(ValueError):
+      masks.decode(record[:size], mask.shape)
+  lie = record[:3] + b'\x02' + record[4:]
+  with pytest.raises(ValueError, match='Damaged'):
+    masks.decode(lie, mask.shape)
+
+
 def test_damage():
   record = masks.encode(np.eye(30, dtype=bool))
   with pytest.raises(ValueError, match='symbols in'):

@@ -27,7 +27,7 @@ def test_a_real_entry_at_the_bound_is_no_filler(p):
 @settings(max_examples=60, deadline=None)
 @given(
   st.sets(st.integers(0, 100_000), max_size=60),
-  st.sampled_from(['auto', 'raw', 'ans', 'huffman', 'zstd']),
+  st.sampled_from(['auto', *streams.CODERS]),
 )
 def test_round_trip(positions, coder):
   positions = np.array(sorted(positions), np.int64)
@@ -53,6 +53,20 @@ def test_raw_takes_the_best_width():
     fields[is_filler] = 1 << p
     sizes.append(len(streams.encode_stream(fields, 'raw')))
   assert len(sparse.encode(kept, 'raw')) <= min(sizes) + 3
+
+
+@pytest.mark.parametrize('coder', ['huffman', 'zstd', 'fast'])
+@pytest.mark.parametrize('density', [0.005, 0.045, 0.3])
+def test_each_coder_takes_the_width_that_suits_it(coder, density):
+  kept = np.flatnonzero(np.random.default_rng(0).random(40_000) < density)
+  sizes = []
+  for p in range(1, 13):
+    fields, is_filler = sparse.to_fields(kept, p)
+    fields[is_filler] = 1 << p
+    sizes.append(len(streams.encode_stream(fields, coder)))
+  size = len(sparse.encode(kept, coder))
+  assert size < 1.01 * min(sizes) + 4
+  assert size <= len(sparse.encode(kept, 'raw'))
 
 
 def test_damage():
