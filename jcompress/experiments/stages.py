@@ -97,7 +97,7 @@ def run(
         done = _change(done, stage, key, workdir)
       else:
         teacher = done
-        if stage.teacher is not None:
+        if stage.loss is not None and stage.teacher is not None:
           teacher = _found(stage.teacher, recipe, config, root)
         done = _train(done, stage, key, config, workdir, teacher)
   return done
