@@ -3,6 +3,8 @@
 from jcompress.distill.attention_maps import attention as attention
 from jcompress.distill.attention_maps import attention_map as attention_map
 from jcompress.distill.decoupled import decoupled as decoupled
+from jcompress.distill.deepening import deepen as deepen
+from jcompress.distill.deepening import identity_norm as identity_norm
 from jcompress.distill.flow_matrix import flow as flow
 from jcompress.distill.flow_matrix import flow_matrix as flow_matrix
 from jcompress.distill.hints import hint as hint
@@ -13,3 +15,4 @@ from jcompress.distill.responses import features as features
 from jcompress.distill.soft_targets import logit_l2 as logit_l2
 from jcompress.distill.soft_targets import soft_targets as soft_targets
 from jcompress.distill.teach import loss as loss
+from jcompress.distill.widening import widen as widen
