@@ -7,11 +7,12 @@ The teacher is the dense LeNet-5 of `deep_compression.py`, shared below one
 `--root`. Students with half or a quarter of its filters and units begin anew
 and train for as long as it did: `alone`, with smoothed labels, by soft targets,
 by logits without labels (`l2`), by attention maps, by relations of examples, by
-decoupled soft targets (`dkd`), with a second one of their kind (`mutual`); in
-two stages by hints and then soft targets, and by flow matrices (`fsp`) and then
-labels, both through linear maps to as many channels as the teacher has, which
-are no part of the file. `born_again` is of the teacher's own size and taught by
-it, `born_again_2` by that one.
+decoupled soft targets (`dkd`), with a second one of their kind (`mutual`), by
+the running average of their own params (`average`), by draws from the posterior
+of a second one (`dark`); in two stages by hints and then soft targets, and by
+flow matrices (`fsp`) and then labels, both through linear maps to as many
+channels as the teacher has, which are no part of the file. `born_again` is of
+the teacher's own size and taught by it, `born_again_2` by that one.
 
 The papers' gains are of other networks on other data: with a ResNet-56 as
 teacher, a ResNet-20 gets 69.06 % of CIFAR-100 right alone, 70.66 by soft
@@ -30,6 +31,9 @@ References:
   Zhang et al., Deep Mutual Learning, 2018, arXiv 1706.00384.
   Zhao et al., Decoupled Knowledge Distillation, 2022, arXiv 2203.08679.
   Furlanello et al., Born-Again Neural Networks, 2018, arXiv 1805.04770.
+  Korattikara et al., Bayesian Dark Knowledge, 2015, arXiv 1506.04416.
+  Tarvainen & Valpola, Mean teachers are better role models, 2017, arXiv
+    1703.01780.
   Tian et al., Contrastive Representation Distillation, 2020, arXiv 1910.10699,
     repository HobbitLong/RepDistiller.
 """
@@ -39,7 +43,8 @@ import optax
 
 import jcompress as jc
 from jcompress import distill, models
-from jcompress.experiments import data, guiding, recipe, tasks
+from jcompress.experiments import data, guiding, peers, recipe, tasks
+from jcompress.experiments.helping import drop_helpers
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.tasks import labels_of, logits_of
 from jcompress.experiments.teaching import taught
@@ -57,6 +62,8 @@ LOSSES = (
   'dkd',
   'fsp',
   'mutual',
+  'average',
+  'dark',
 )
 DENSE = 'deep_compression.py:lenet5', 'dense'
 TEACHERS = {  # of networks of its own size
@@ -64,6 +71,7 @@ TEACHERS = {  # of networks of its own size
   'born_again_2': ('students.py:born_again', 'train'),
 }
 ROWS = *(f'{width}_{loss}' for width in WIDTHS for loss in LOSSES), *TEACHERS
+BY_ITSELF = 'alone', 'smoothed', 'mutual', 'average', 'dark'
 CONVOLUTIONS = {f'conv{i}/kernel': f'conv{i}/kernel' for i in (1, 2)}
 
 
@@ -82,6 +90,9 @@ def get_config(row='half_soft'):
   config.attention = 1000.0
   config.relational = 1.0
   config.smoothing = 0.1
+  config.decay = 0.999
+  config.average_weight = 0.5
+  config.langevin = dict(rate=1e-6, precision=1.0)
   return config
 
 
@@ -98,7 +109,7 @@ def get_stages(config, task):
   """One stage of training, or two, of which the first is of layers alone."""
   epochs, method = config.epochs, config.method
   adam = half_cosine(optax.adam, config.rate)
-  by_itself = method in ('alone', 'smoothed', 'mutual')
+  by_itself = method in BY_ITSELF
   teacher = (
     None if by_itself else Begin('teacher', *TEACHERS.get(method, DENSE))
   )
@@ -142,8 +153,21 @@ def get_stages(config, task):
       return [train(loss)]
 
     case 'mutual':
-      first = guiding.add_peer('add')
-      return [first, train(guiding.mutual()), guiding.drop_helpers('drop')]
+      learn = train(peers.mutual())
+      return [peers.add_peer('add'), learn, drop_helpers('drop')]
+
+    case 'average':
+      loss = peers.taught_by_peer(config.temperature, config.average_weight)
+      averaging = lambda start: peers.averaging(adam(start), config.decay)
+      learn = train(loss)._replace(optimizer=averaging)
+      same = peers.add_peer('add', same=True)
+      return [same, learn, drop_helpers('drop')]
+
+    case 'dark':
+      loss = peers.taught_by_peer(1.0, 1.0, learns=True)
+      both = lambda start: dark(config, start, adam)
+      learn = train(loss)._replace(optimizer=both)
+      return [peers.add_peer('add'), learn, drop_helpers('drop')]
 
   pairs, loss, then = {
     'hint': ({'conv2/kernel': 'conv2/kernel'}, None, soft),
@@ -156,9 +180,22 @@ def get_stages(config, task):
   return [
     guiding.add_regressors('add', {path: sizes[path] for path in pairs}),
     train(guiding.guided(pairs, loss), guided, 'guide'),
-    guiding.drop_helpers('drop'),
+    drop_helpers('drop'),
     train(then, rest),
   ]
+
+
+def dark(config, start, adam):
+  """Adam for the student, Langevin steps that become smaller for its peer."""
+  numbers, train = config.langevin, start.task.train
+  rate = optax.cosine_decay_schedule(numbers.rate, start.steps, alpha=0.1)
+  draws = distill.sgld(
+    rate,
+    train.steps * train.size,
+    jax.random.key(config.seed),
+    precision=numbers.precision,
+  )
+  return peers.of_each(adam(start), draws)
 
 
 def smoothed(config, task):

@@ -12,6 +12,7 @@ from jcompress.distill.mutual import mutual as mutual
 from jcompress.distill.neurons import select_neurons as select_neurons
 from jcompress.distill.relations import relational as relational
 from jcompress.distill.responses import features as features
+from jcompress.distill.sampling import sgld as sgld
 from jcompress.distill.soft_targets import logit_l2 as logit_l2
 from jcompress.distill.soft_targets import soft_targets as soft_targets
 from jcompress.distill.teach import loss as loss

@@ -1,8 +1,4 @@
-"""Stages by which layers of a network follow those of another, with helpers.
-
-Helpers are params that are trained beside those of the network and taken away
-after: regressors from its layers to larger ones, or a second network.
-"""
+"""Stages by which layers of a network follow those of another."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,12 +9,10 @@ import numpy as np
 
 from jcompress import distill, tree
 from jcompress.experiments import teaching
+from jcompress.experiments.helping import parted, with_helpers
 from jcompress.experiments.networks import Variables
 from jcompress.experiments.recipe import Change, Lesson
 from jcompress.experiments.task import Task
-from jcompress.experiments.tasks import labels_of, logits_of
-
-HELPERS = 'helpers'  # the name among the params
 
 
 def add_regressors(name: str, sizes: Mapping[str, int]) -> Change:
@@ -45,39 +39,7 @@ def add_regressors(name: str, sizes: Mapping[str, int]) -> Change:
       inputs = kernels[path].shape[-1]
       matrix = jax.random.normal(own, (inputs, size)) / np.sqrt(inputs)
       made[_name(path)] = {'matrix': matrix, 'shift': jnp.zeros(size)}
-    return task, _with(variables, made)
-
-  return Change(name, change)
-
-
-def add_peer(name: str) -> Change:
-  """A stage that sets a second network of the same kind beside the first.
-
-  Args:
-    name: of the stage.
-
-  Raises:
-    ValueError: in the stage, the network has collections beside its params.
-  """
-
-  def change(task, variables, key):
-    others = [collection for collection in variables if collection != 'params']
-    if others:
-      raise ValueError(
-        f'The network has {", ".join(others)} beside its params, which a '
-        'second one cannot share.'
-      )
-    return task, _with(variables, task.init(key)['params'])
-
-  return Change(name, change)
-
-
-def drop_helpers(name: str) -> Change:
-  """A stage that takes away what the others added."""
-
-  def change(task, variables, key):
-    del key
-    return task, _split(variables)[0]
+    return task, with_helpers(variables, made)
 
   return Change(name, change)
 
@@ -109,7 +71,7 @@ def guided(
 
   def make(teacher_task: Task, teacher: Variables) -> Lesson:
     def run(task, given, variables, batch, key):
-      variables, regressors = _split(variables)
+      variables, regressors = parted(variables)
       outputs, new, own = teaching.responses(task, variables, batch, key, pairs)
       seen = teaching.as_seen(task, batch, key)
       _, hints = teaching.followed(teacher_task, given, seen, pairs.values())
@@ -122,40 +84,6 @@ def guided(
     return Lesson(run, teacher)
 
   return make
-
-
-def mutual() -> teaching.Make:
-  """A loss of two networks that teach each other, see `add_peer`.
-
-  References:
-    Zhang et al., Deep Mutual Learning, 2018, arXiv 1706.00384.
-  """
-
-  def make(task: Task, variables: Variables) -> Lesson:
-    del task, variables
-
-    def run(task, given, variables, batch, key):
-      own, peer = _split(variables)
-      outputs, new = task.apply(own, batch, key)
-      other, _ = task.apply({'params': peer}, batch, key)
-      both = jnp.stack([logits_of(outputs), logits_of(other)])
-      value = distill.mutual(both, labels_of(batch)).sum()
-      return value, task.loss(outputs, batch)[1], new
-
-    return Lesson(run)
-
-  return make
-
-
-def _with(variables, helpers):
-  return {**variables, 'params': {**variables['params'], HELPERS: helpers}}
-
-
-def _split(variables):
-  """The variables of the network by itself, and the helpers."""
-  params = dict(variables['params'])
-  helpers = params.pop(HELPERS, {})
-  return {**variables, 'params': params}, helpers
 
 
 def _name(path):

@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 import jcompress as jc
-from jcompress.experiments import guiding, stages, tasks
+from jcompress.experiments import guiding, helping, stages, tasks
 from jcompress.experiments.recipe import Change, Train
 
 KEY = jax.random.key(0)
@@ -52,7 +52,7 @@ def test_a_hint_is_seen_through_its_regressor():
   variables = with_regressors()
   lesson = guiding.guided(PAIRS)(LARGE, TEACHER)
   value, metrics, _ = lesson.run(SMALL, lesson.given, variables, BATCH, KEY)
-  helpers = variables['params'][guiding.HELPERS]
+  helpers = variables['params'][helping.HELPERS]
   want = 0
   pairs = zip(responses(STUDENT, 2), responses(TEACHER, 4), 'ab', strict=True)
   for s, t, name in pairs:
@@ -84,7 +84,7 @@ def test_two_stages_leave_no_helper(tmp_path):
     other,
     guiding.add_regressors('add', SIZES),
     hint,
-    guiding.drop_helpers('drop'),
+    helping.drop_helpers('drop'),
     make_task=lambda: SMALL,
   )
   done = stages.run(recipe, tiny.config(), tmp_path)
@@ -93,25 +93,6 @@ def test_two_stages_leave_no_helper(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, done.variables, again.variables)
 
 
-def test_both_of_two_networks_learn_from_each_other():
-  _, variables = guiding.add_peer('add').change(SMALL, STUDENT, KEY)
-  lesson = guiding.mutual()(SMALL, STUDENT)
-
-  def loss(params):
-    return lesson.run(SMALL, None, {'params': params}, BATCH, KEY)[0]
-
-  value, grad = jax.value_and_grad(loss)(variables['params'])
-  peer = variables['params'][guiding.HELPERS]
-  logits = [SMALL.predict(v, BATCH) for v in (STUDENT, {'params': peer})]
-  want = jc.distill.mutual(jnp.stack(logits), BATCH['label']).sum()
-  np.testing.assert_allclose(value, want, rtol=1e-5)
-  assert grad['c']['bias'].any()
-  assert grad[guiding.HELPERS]['c']['bias'].any()
-
-
 def test_what_does_not_fit_is_refused():
   with pytest.raises(ValueError, match='No kernel x; there are a/bias'):
     guiding.add_regressors('add', {'x': 3}).change(SMALL, STUDENT, KEY)
-  own = {**STUDENT, 'batch_stats': {}}
-  with pytest.raises(ValueError, match='batch_stats beside its params'):
-    guiding.add_peer('add').change(SMALL, own, KEY)
