@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jcompress.distill.logits import float32
 from jcompress.distill.pooling import pooled
-from jcompress.distill.soft_targets import float32
 
 
 def attention(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jcompress.distill.soft_targets import float32
+from jcompress.distill.logits import float32
 
 
 def hint(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jcompress.distill.soft_targets import float32
+from jcompress.distill.logits import float32
 
 
 def relational(

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from jcompress.distill.attention_maps import attention
+from jcompress.distill.logits import float32, soft_targets
 from jcompress.distill.responses import outputs_and_features
-from jcompress.distill.soft_targets import float32, soft_targets
 
 Soft = Callable[[Any, Any, Any], Any]
 Between = Callable[[Any, Any], Any]

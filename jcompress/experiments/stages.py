@@ -121,6 +121,11 @@ def _found(stage: Begin, recipe, config, root) -> Done:
   """Another row, as it is after a stage."""
   path = pathlib.Path(recipe.path).parent / stage.config
   other = recipes.load(str(path))
+  if other.name == recipe.name:
+    raise ValueError(
+      f'{recipe.name} needs its own stage {stage.stage!r} before it can run; '
+      'name another row.'
+    )
   numbers = other.config()
   numbers.update({name: config[name] for name in SHARED})
   workdir = folder(root, other.name, config.seed)

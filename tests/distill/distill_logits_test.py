@@ -79,41 +79,6 @@ def test_logit_l2_and_its_gradient():
   np.testing.assert_allclose(grad[0], [-0.5, 0.5, 0.25], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-  'temperature, target, others, both',
-  [
-    (1.0, 0.3316086837499146, 0.09548344562674237, 1.0954762487638536),
-    (4.0, 0.34514331202232196, 0.1508486559042363, 1.5519325592562123),
-  ],
-)
-def test_decoupled_parts(temperature, target, others, both):
-  f = lambda a, b: jc.distill.decoupled(Z, V, LABELS, a, b, temperature)
-  np.testing.assert_allclose(f(1, 0), target, rtol=1e-5)
-  np.testing.assert_allclose(f(0, 1), others, rtol=1e-5)
-  np.testing.assert_allclose(f(1, 8), both, rtol=1e-5)
-
-
-def test_the_gradient_of_decoupled():
-  grad = jax.grad(jc.distill.decoupled)(Z, V, LABELS)
-  want = [-0.20685, 0.610435, -0.403585]
-  np.testing.assert_allclose(grad[0], want, atol=1e-6)
-
-
-def test_soft_targets_are_the_parts_weighted_by_the_teacher():
-  one = lambda f: f(Z[:1], V[:1])
-  p = float(jax.nn.softmax(V[0])[0])
-  part = lambda a, b: one(
-    lambda z, v: jc.distill.decoupled(z, v, LABELS[:1], a, b, 1.0)
-  )
-  whole = one(lambda z, v: jc.distill.soft_targets(z, v, 1.0))
-  np.testing.assert_allclose(part(1, 1 - p), whole, rtol=1e-5)
-
-
-def test_two_classes_have_no_others():
-  with pytest.raises(ValueError, match='There are 2 classes'):
-    jc.distill.decoupled(Z[:, :2], V[:, :2], LABELS)
-
-
 @each_loss
 def test_finite_differences(name):
   f = lambda z: LOSSES[name](jnp.asarray(z), V)

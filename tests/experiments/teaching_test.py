@@ -198,3 +198,19 @@ def test_a_cache_with_augmentation_or_hidden_tokens_is_refused(tmp_path):
 def test_weights_are_checked_as_the_loss_is_made():
   with pytest.raises(ValueError, match='weight is 2'):
     taught(weight=2)
+
+
+def test_a_row_cannot_wait_for_itself(tmp_path):
+  path = tmp_path / 'own.py'
+  path.write_text(
+    'import tiny\n'
+    'get_config = lambda: tiny.config()\n'
+    'get_task = lambda config: tiny.task()\n'
+    'get_stages = lambda config, task: [tiny.dense()]\n'
+  )
+  stage = tiny.dense()._replace(
+    loss=taught(), teacher=Begin('', 'own.py', 'dense')
+  )
+  recipe = tiny.recipe_of(stage, path=str(path))
+  with pytest.raises(ValueError, match="own needs its own stage 'dense'"):
+    stages.run(recipe, tiny.config(), tmp_path / 'run')

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jcompress.distill.soft_targets import (
+from jcompress.distill.logits import (
   divergence,
   log_softmax,
   require_alike,

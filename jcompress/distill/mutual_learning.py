@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jcompress.distill.soft_targets import divergence, log_softmax
+from jcompress.distill.logits import divergence, log_softmax
 
 
 def mutual(
