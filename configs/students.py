@@ -92,7 +92,7 @@ def get_config(row='half_soft'):
   config.smoothing = 0.1
   config.decay = 0.999
   config.average_weight = 0.5
-  config.langevin = dict(rate=1e-6, precision=1.0)
+  config.langevin = dict(rate=0.1, precision=1.0)  # rate over examples
   return config
 
 
@@ -188,13 +188,12 @@ def get_stages(config, task):
 def dark(config, start, adam):
   """Adam for the student, Langevin steps that become smaller for its peer."""
   numbers, train = config.langevin, start.task.train
-  rate = optax.cosine_decay_schedule(numbers.rate, start.steps, alpha=0.1)
-  draws = distill.sgld(
-    rate,
-    train.steps * train.size,
-    jax.random.key(config.seed),
-    precision=numbers.precision,
+  examples = train.steps * train.size
+  rate = optax.cosine_decay_schedule(
+    numbers.rate / examples, start.steps, alpha=0.1
   )
+  key = jax.random.key(config.seed)
+  draws = distill.sgld(rate, examples, key, precision=numbers.precision)
   return peers.of_each(adam(start), draws)
 
 
