@@ -52,7 +52,7 @@ def decoupled(
       f'There are {jnp.shape(z)[-1]} classes; beside that of the label two '
       'others or more are needed. Use soft_targets().'
     )
-  hot = labels[..., None] == jnp.arange(jnp.shape(z)[-1])
+  hot = jax.nn.one_hot(labels, jnp.shape(z)[-1], dtype=bool)
   p, p_others = _parts(v, hot, temperature)
   q, q_others = _parts(z, hot, temperature)
   stop = jax.lax.stop_gradient

@@ -143,12 +143,13 @@ def _identity(layer, x, window):
 
 def _apply(layer, x, new):
   if layer.kind == 'dense':
-    return x @ new['kernel'] + new['bias']
+    y = x @ new['kernel']
+    return y + new['bias'].reshape((1,) * (y.ndim - 1) + (-1,))
   numbers = ('NHWC', 'HWIO', 'NHWC')
   y = jax.lax.conv_general_dilated(
     x, new['kernel'], (1, 1), 'SAME', dimension_numbers=numbers
   )
-  return y + new['bias']
+  return y + new['bias'].reshape(1, 1, 1, -1)
 
 
 def _inserted(params, path, layer, name):

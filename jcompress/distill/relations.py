@@ -59,7 +59,7 @@ def _apart(x):
 
 def _distances(x):
   _, norm = _apart(x)
-  count = jnp.maximum((norm > 0).sum(), 1)
+  count = jnp.maximum((norm > 0).sum(dtype=norm.dtype), 1)
   mean = norm.sum() / count
   return norm / jnp.where(mean > 0, mean, 1)
 

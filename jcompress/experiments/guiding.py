@@ -94,4 +94,5 @@ def _name(path):
 def _mapped(response, regressor):
   if regressor is None:
     return response
-  return response @ regressor['matrix'] + regressor['shift']
+  shift = regressor['shift'].reshape((1,) * (response.ndim - 1) + (-1,))
+  return response @ regressor['matrix'] + shift

@@ -72,12 +72,12 @@ def taught(
       else:
         v, hints = batch[LOGITS], {}
       hard, metrics = task.loss(outputs, batch)
-      z, labels = logits_of(outputs), labels_of(batch)
+      z, v = logits_of(outputs), logits_of(v)
       if soft is None:
-        counted = batch.get('weights')
-        gentle = distill.soft_targets(z, logits_of(v), temperature, counted)
+        counted = batch.get('weights') if isinstance(batch, dict) else None
+        gentle = distill.soft_targets(z, v, temperature, counted)
       else:
-        gentle = soft(z, logits_of(v), labels)
+        gentle = soft(z, v, labels_of(batch))
       value = (1 - weight) * hard + weight * gentle
       for path, other in pairs.items():
         value += strength * between(own[path], hints[other])
