@@ -7,7 +7,6 @@ import jax
 
 from jcompress import encoded
 from jcompress.code import container
-from jcompress.code.cheaper_codes import cheaper
 
 _FIRST, _TIMES, _MOST, _CLOSE = 1e-12, 10.0, 1e12, 1.02
 
@@ -59,6 +58,8 @@ def rate_distortion(
   """
   if (strength is None) == (size is None):
     raise ValueError('rate_distortion wants either a strength or a size.')
+  from jcompress.code.cheaper_codes import cheaper
+
   if strength is not None and not strength >= 0:
     raise ValueError(f'strength is {strength}; it must be at least 0.')
   leaves, outer = jax.tree.flatten(encoded_tree, is_leaf=encoded.is_encoded)
