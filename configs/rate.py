@@ -1,30 +1,53 @@
-r"""Error against bytes: weights that pay for their bits while they train.
+r"""Error against bytes: codes that are chosen, or trained, to be cheap.
 
-jcompress train --config configs/rate.py:lenet5 --workdir runs/rate
-jcompress sweep --config configs/rate.py --config.data=fashion_mnist
-  --seeds=0,1,2 --workdir=runs/rate
+    jcompress train --config configs/rate.py:lenet5 --workdir runs/rate
+    jcompress sweep --config configs/rate.py --config.data=fashion_mnist
+      --seeds=0,1,2 --workdir=runs/rate
+
+`lenet_...` train under `entropy_penalized`: the loss pays for the bits of every
+weight and bias, with the strength of the row, for 50 epochs. `deep_...` and
+`soft_...` begin with the networks of `deep_compression.py` and `sharing.py`,
+and `rate_distortion` moves their weights to cheaper codes, weighed by the
+square root of the mean squared gradients of 2,560 examples; nothing is trained
+after it.
+
+References:
+  Oktay et al., Scalable Model Compression by Entropy Penalized
+    Reparameterization, 2020, arXiv 1906.06624.
+  Wiedemann et al., DeepCABAC, 2020, arXiv 1907.11900.
 """
 
+import jax
+import jax.numpy as jnp
 import optax
 
 import jcompress as jc
 from jcompress import models
-from jcompress.experiments import data, recipe, tasks
-from jcompress.experiments.recipe import Train, half_cosine
+from jcompress.experiments import data, recipe, sources, tasks
+from jcompress.experiments.recipe import Begin, Recode, Train, half_cosine
 
-ROWS = (
-  *('lenet_300_100', 'lenet_300_100_small', 'lenet_300_100_smaller'),
-  *('lenet5', 'lenet5_small', 'lenet5_smaller'),
-)
-STRENGTHS = {'': 3e-7, 'small': 1e-6, 'smaller': 3e-6}
+MODELS = 'lenet_300_100', 'lenet5'
+STRENGTHS = {'': 1e-6, '_small': 3e-6, '_smaller': 1e-5}  # loss a bit
+BEGUN = {
+  'deep_lenet_300_100': ('deep_compression.py:lenet_300_100', 'share', 15),
+  'deep_lenet5': ('deep_compression.py:lenet5', 'share', 15),
+  'soft_lenet_300_100': ('sharing.py:soft_pruned', 'share', 16),
+  'soft_lenet5': ('sharing.py:lenet5_soft_pruned', 'share', 16),
+}
+ROWS = tuple(m + s for m in MODELS for s in STRENGTHS) + tuple(BEGUN)
 
 
 def get_config(row='lenet_300_100'):
   """The numbers of a row."""
-  model = 'lenet5' if row.startswith('lenet5') else 'lenet_300_100'
-  config = recipe.defaults(row=row, model=model, bits=6, rate=1e-3)
-  config.strength = STRENGTHS[row.removeprefix(model).removeprefix('_')]
-  config.epochs = dict(dense=5.0, penalized=40.0)
+  model = next(m for m in MODELS if m in row)
+  config = recipe.defaults(row=row, model=model)
+  if row in BEGUN:
+    config.strength = 3e-4  # of a bit, in squared weights
+    config.batches = 20
+  else:
+    config.bits = 6
+    config.strength = STRENGTHS[row.removeprefix(model)]
+    config.epochs = dict(dense=10.0, penalized=50.0)
   return config
 
 
@@ -36,12 +59,45 @@ def get_task(config):
 
 
 def get_stages(config, task):
-  """A little dense training, and then under the penalty."""
-  penalized = jc.partition(
-    ('.*', jc.entropy_penalized(config.strength, config.bits))
-  )
-  adam = half_cosine(optax.adam, config.rate)
+  """Trained under the penalty, or recoded as they are."""
+  if config.row in BEGUN:
+    row, stage, k = BEGUN[config.row]
+    codes = jc.select(jc.KERNELS, jc.kmeans_share(k=k))
+    cheaper = lambda task, variables, encoded: jc.rate_distortion(
+      encoded, config.strength, importance=importance(config, task, variables)
+    )
+    return [
+      Begin(stage, row, stage),
+      Train('codes', codes),
+      Recode('cheaper', cheaper),
+    ]
+  adam = half_cosine(optax.adam, 1e-3)
+  penalized = jc.entropy_penalized(config.strength, config.bits)
   return [
     Train('dense', jc.identity(), adam, config.epochs.dense),
     Train('penalized', penalized, adam, config.epochs.penalized),
   ]
+
+
+def importance(config, task, variables):
+  """Square roots of mean squared gradients, about 1, and 0.05 at least."""
+
+  def loss(params, batch):
+    outputs = task.predict({**variables, 'params': params}, batch)
+    return task.loss(outputs, batch)[0]
+
+  batches = [
+    task.train.get(config.seed, step, sources.WHOLE)
+    for step in range(config.batches)
+  ]
+  params = variables['params']
+  fisher = jc.curvature.fisher_diag(loss, params, batches)
+  roots = jax.tree.map(jnp.sqrt, fisher)
+  kept = [
+    root[weight != 0]
+    for root, weight in zip(
+      jax.tree.leaves(roots), jax.tree.leaves(params), strict=True
+    )
+  ]
+  mean = jnp.concatenate(kept).mean()
+  return jax.tree.map(lambda x: jnp.maximum(x / mean, 0.05), roots)

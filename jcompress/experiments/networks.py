@@ -133,7 +133,8 @@ def plain(
 
 def are_equal(a: Variables, b: Variables) -> bool:
   """Whether two networks have the same arrays at the same places."""
-  if jax.tree.structure(a) != jax.tree.structure(b):
+  forms: list[Any] = [jax.tree.structure(x) for x in (a, b)]
+  if forms[0] != forms[1]:
     return False
   return jax.tree.all(jax.tree.map(np.array_equal, a, b))
 
