@@ -18,7 +18,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int16, Int64, Integer, UInt32
 
-from jcompress.code import streams, wire
+from jcompress.code import (
+  adaptive_loops,
+  adaptive_tables,
+  adaptive_words,
+  streams,
+  wire,
+)
 
 MOST = 255  # the largest distance of a symbol from that of zero
 MAX_COLUMNS = 1 << 20
@@ -150,8 +156,6 @@ def walk(
   reading: bool,
 ) -> int:
   """See `adaptive_loops.walk`."""
-  from jcompress.code import adaptive_loops, adaptive_tables
-
   return adaptive_loops.walk(
     *(walked, model.zero, model.highest, model.near, model.far),
     *(model.cap, model.shift, model.unit, model.weights),
@@ -172,8 +176,6 @@ def events(
 
 def words(walked: Int16[np.ndarray, 'rows columns'], model: Model) -> bytes:
   """The words of the coder."""
-  from jcompress.code import adaptive_words
-
   coded = events(walked, model)
   out = np.empty(len(coded) + 2, np.uint16)
   return out[adaptive_words.to_words(coded, out) :].astype('>u2').tobytes()
