@@ -35,9 +35,8 @@ def best(
   caps = caps if max(zero, highest - zero) > 1 else (1,)
   shifts = (9, 10, 11) if symbols.size <= _SMALL else (9, 10)
   found: list[tuple[float, Model]] = []
-  walks = {}
   for way in adaptive.ways(symbols.shape):
-    walks[way] = walked = adaptive.matrix(symbols, way)
+    walked = adaptive.matrix(symbols, way)
     part = walked[: max(1, _PART // walked.shape[1])]
     unit = adaptive_fit.unit_of(counts, zero, caps[0])
     flat = Model(
@@ -49,7 +48,7 @@ def best(
   least = min(found, key=lambda x: x[0])
   fitted = [x for x in found if x[1].weights.any()]
   _, model = min(fitted or [least], key=lambda x: x[0])
-  walked = walks[model.way]
+  walked = adaptive.matrix(symbols, model.way)
   part = walked[: max(1, _PART // walked.shape[1])]
   others = [model] if fitted else []
   if fitted and len(caps) > 1:
@@ -61,7 +60,7 @@ def best(
       if (shift, other.cap) != (model.shift, model.cap):
         shifted = _shifted(other, shift)
         least = min(least, (cost(part, shifted), shifted), key=lambda x: x[0])
-  return least[1], walks[least[1].way]
+  return least[1], adaptive.matrix(symbols, least[1].way)
 
 
 def _candidates(walked, flat):
