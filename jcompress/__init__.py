@@ -4,7 +4,7 @@ A method is a `Compressor`: five pure functions of parameter trees. One jitted
 step trains any of them; `pack` writes the result as one small file.
 """
 
-from jcompress import encoded, losses, ops, schedules, tree
+from jcompress import distill, encoded, losses, ops, schedules, tree
 from jcompress.base import Compressor
 from jcompress.binarize.binarized import shift_adamax, shift_batch_norm
 from jcompress.binarize.binary_connect import binary_connect, scale_by_glorot
@@ -176,6 +176,7 @@ __all__ = [
   'densities',
   'depthwise',
   'depthwise_factors',
+  'distill',
   'distort',
   'dorefa_weights',
   'dropout_rate',

@@ -15,7 +15,9 @@ import pytest
 import jcompress as jc
 
 ROOT = pathlib.Path(__file__).parents[1]
-MADE_OF = 'changes data evaluation files recipe removal runs tasks'.split()
+MADE_OF = (
+  'changes data evaluation files recipe removal runs tasks teaching'.split()
+)
 MODULES = [
   m.name for m in pkgutil.walk_packages(jc.__path__, prefix='jcompress.')
 ]

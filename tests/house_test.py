@@ -21,7 +21,7 @@ FLOORS = (
   ('mask', 'combine', 'optimizer', 'reports'),
   ('train', 'bridge', 'chain'),
   ('binarize',),
-  ('share', 'prune', 'models'),
+  ('share', 'prune', 'models', 'distill'),
   ('quantize', 'structure', 'factor'),
   ('planning',),
   ('ops',),

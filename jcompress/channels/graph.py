@@ -128,6 +128,10 @@ class Plan:
     """Which indices of an axis stay."""
     return self.graph.analysis.store.kept(labels, self.removed)
 
+  def indices(self, labels: Labels) -> Labels:
+    """The indices of an axis that stay, in order."""
+    return np.flatnonzero(self.kept(labels))
+
   def shape(self, array: Tracked) -> tuple[int, ...]:
     """What is left of an array."""
     return tuple(int(self.kept(axis).sum()) for axis in array.labels)

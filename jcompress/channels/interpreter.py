@@ -1,9 +1,10 @@
-"""Evaluates a traced computation on smaller params.
+"""Evaluates a traced computation on params of other sizes.
 
-No shape is inferred again: that of each variable is the number of its kept
-labels. Equations of which nothing shrank are bound as they were traced, which
-keeps calls and their derivative rules in place. Numbers such as `1 / n` stay as
-traced, so the result is that of the masked network.
+No shape is inferred again: that of each variable is the number of indices that
+a plan gives its labels. Equations of which nothing changed are bound as they
+were traced, which keeps calls and their derivative rules in place. Numbers such
+as `1 / n` stay as traced, so the result of smaller params is that of the masked
+network.
 """
 
 import os
@@ -16,8 +17,7 @@ from jax import lax
 from jax.extend.core import Literal
 
 from jcompress.channels.analysis import Frame
-from jcompress.channels.graph import Plan
-from jcompress.channels.sizes import Step, apply, cut
+from jcompress.channels.sizes import Resizing, Step, apply, changes, cut
 from jcompress.channels.tracked import Tracked
 from jcompress.traced import jaxprs
 
@@ -26,12 +26,12 @@ Body = Callable[..., list[Any]]
 _JAX = os.path.dirname(jax.__file__) + os.sep
 
 
-def evaluate(plan: Plan, params: Any, *inputs: Any) -> Any:
-  """Runs the traced network without the removed channels.
+def evaluate(plan: Resizing, params: Any, *inputs: Any) -> Any:
+  """Runs the traced network without removed channels, or with more.
 
   Args:
-    plan: which units are kept.
-    params: the smaller params, as from `remove_channels`.
+    plan: which indices of each axis there are.
+    params: as from `remove_channels` with that plan.
     *inputs: of the shapes with which the graph was traced.
 
   Raises:
@@ -47,7 +47,7 @@ def evaluate(plan: Plan, params: Any, *inputs: Any) -> Any:
     raise ValueError(
       f'This plan needs {len(needed)} arrays, {len(given)} were given; of '
       f'wrong shape: {", ".join(wrong) or "none"}. Give the params that '
-      '`remove_channels` returned for it, and inputs as traced.'
+      'were made for it, and inputs as traced.'
     )
   constants = graph.closed.consts
   return graph.out.unflatten(_run(plan, jaxpr, constants, graph.frame, values))
@@ -78,20 +78,20 @@ def _equation(plan, eqn, index, frame, inputs):
   outs = [known[v] for v in eqn.outvars]
   inside = [a for f in frames for a in (*f.arrays.values(), *f.constants)]
   arrays = [a for a in (*ins, *outs, *inside) if a is not None]
-  if not any(_shrinks(plan, array) for array in arrays):
+  if not any(_changes(plan, array) for array in arrays):
     return jaxprs.bind(eqn.primitive, inputs, eqn.params)
   if not frames:
     step = Step(plan, eqn, inputs, ins, outs, frame.groups.get(index))
     return apply(step)
   bodies = [
     _body(plan, jaxpr, inner)
-    for jaxpr, inner in zip(_called(eqn), frames, strict=True)
+    for jaxpr, inner in zip(called(eqn), frames, strict=True)
   ]
   return list(_CALLS.get(eqn.primitive.name, _enter)(eqn, bodies, inputs))
 
 
-def _shrinks(plan, array: Tracked) -> bool:
-  return any(not plan.kept(labels).all() for labels in array.labels)
+def _changes(plan, array: Tracked) -> bool:
+  return any(changes(plan, labels) for labels in array.labels)
 
 
 def _body(plan, jaxpr, frame) -> Body:
@@ -100,7 +100,7 @@ def _body(plan, jaxpr, frame) -> Body:
   return lambda *args: _run(plan, jaxpr, constants, frame, args)
 
 
-def _called(eqn) -> Sequence[Any]:
+def called(eqn) -> Sequence[Any]:
   """The jaxprs that an equation calls, in the order of its frames."""
   params, name = eqn.params, eqn.primitive.name
   if name == 'cond':

@@ -1,6 +1,6 @@
 """Shrinks a network, and checks that it still computes the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-from jcompress.channels.graph import Keep, Plan
+from jcompress.channels.graph import ChannelGraph, Keep, Plan
 from jcompress.channels.interpreter import evaluate
 from jcompress.channels.removal import mask_channels, remove_channels
-from jcompress.channels.sizes import cut
+from jcompress.channels.sizes import Resizing, cut
 from jcompress.channels.trace import channel_groups, tied_groups
 from jcompress.traced.agreement import require_equal
 
@@ -66,7 +66,7 @@ def shrink(
   )
   small = remove_channels(params, plan)
   masked = jax.jit(apply_fn)(mask_channels(params, plan), *inputs)
-  masked = _cut(plan, masked)
+  masked = cut_outputs(plan, masked)
   got = jax.jit(small_apply)(small, *inputs)
   require_equal(masked, got, tolerance, 'the masked network', '')
   return small, small_apply
@@ -95,16 +95,48 @@ def shrink_function(
     ValueError: the plan is wrong, see `ChannelGraph.plan`.
   """
   plan = channel_groups(apply_fn, params, *inputs, **options).plan(keep)
+  again = lambda graph: graph.plan(plan.keep)
+  return plan, resized(
+    apply_fn, params, plan, plan.keep, again, *inputs, **options
+  )
+
+
+def resized(
+  apply_fn: Callable[..., Any],
+  params: Any,
+  plan: Resizing,
+  names: Iterable[str],
+  again: Callable[[ChannelGraph], Resizing],
+  *inputs: Any,
+  **options: Any,
+) -> SmallApply:
+  """The function of params of other sizes, for inputs of all shapes.
+
+  Args:
+    apply_fn: the model as it was.
+    params: its params, or their shapes and dtypes.
+    plan: of the sizes.
+    names: of the groups of which it changes units.
+    again: the same plan for the graph of inputs of other shapes.
+    *inputs: with which the graph of the plan was traced.
+    **options: of `channel_groups`.
+
+  Raises:
+    ValueError: of the function, a group is another one with such inputs.
+  """
   forms = jax.eval_shape(lambda p: p, params)
   plans = {_form(inputs): plan}
 
-  def small_apply(small_params, *xs):
+  def apply(new_params, *xs):
     form = _form(xs)
     if form not in plans:
-      plans[form] = _plan_again(apply_fn, forms, plan, xs, options)
-    return evaluate(plans[form], small_params, *xs)
+      shapes = jax.eval_shape(lambda *a: a, *xs)
+      graph = tied_groups(apply_fn, forms, plan.graph.ties, *shapes, **options)
+      _require_same(plan.graph, graph, names)
+      plans[form] = again(graph)
+    return evaluate(plans[form], new_params, *xs)
 
-  return plan, small_apply
+  return apply
 
 
 def verify_rebuilt(
@@ -144,19 +176,15 @@ def _form(xs):
   return treedef, tuple((tuple(np.shape(x)), str(dtype(x))) for x in leaves)
 
 
-def _plan_again(apply_fn, forms, plan, xs, options):
-  """The same plan for inputs of other shapes."""
-  shapes = jax.eval_shape(lambda *a: a, *xs)
-  graph = tied_groups(apply_fn, forms, plan.graph.ties, *shapes, **options)
-  for name in plan.keep:
-    owned = plan.graph.groups[name].owned
-    found = graph.groups.get(name)
+def _require_same(graph, other, names):
+  for name in names:
+    owned = graph.groups[name].owned
+    found = other.groups.get(name)
     if found is None or not _same(found.owned, owned):
       raise ValueError(
         f'With inputs of these shapes the group {name!r} is another one: the '
-        'model computes in another way. Shrink it with such inputs.'
+        'model computes in another way. Give such inputs as it is changed.'
       )
-  return graph.plan(plan.keep)
 
 
 def _same(one, other):
@@ -165,8 +193,8 @@ def _same(one, other):
   return one.keys() == other.keys() and equal
 
 
-def _cut(plan, outputs):
-  """What the small network must give, of the outputs of the full one."""
+def cut_outputs(plan: Resizing, outputs: Any) -> Any:
+  """What a network of other sizes must give, of the outputs as traced."""
   graph = plan.graph
   atoms = graph.closed.jaxpr.outvars
   return graph.out.unflatten(

@@ -1,31 +1,44 @@
-"""Equations whose parameters hold sizes, written for smaller arrays."""
+"""Equations whose parameters hold sizes, written for arrays of other sizes."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jcompress.channels.graph import Plan
+from jcompress.channels.graph import ChannelGraph
 from jcompress.channels.labels import Labels
 from jcompress.channels.tracked import Tracked
 from jcompress.traced import jaxprs
 
 
+@runtime_checkable
+class Resizing(Protocol):
+  """What a network has in place of the indices of axes that were traced."""
+
+  @property
+  def graph(self) -> ChannelGraph: ...
+
+  def indices(self, labels: Labels) -> Labels:
+    """The index as traced of each that there is, in their order."""
+
+  def shape(self, array: Tracked) -> tuple[int, ...]: ...
+
+
 class Step(NamedTuple):
-  """One equation in which something shrinks.
+  """One equation in which the size of something changes.
 
   Attributes:
-    plan: which units are kept.
+    plan: which indices there are.
     eqn: as it was traced.
-    values: its arguments, already small.
+    values: its arguments, of their new sizes.
     ins: labels of its arguments; `None` of literals.
     outs: labels of its results.
     groups: labels of the groups of a grouped convolution.
   """
 
-  plan: Plan
+  plan: Resizing
   eqn: Any
   values: Sequence[Any]
   ins: Sequence[Tracked | None]
@@ -46,12 +59,16 @@ class Step(NamedTuple):
     return jaxprs.bind(self.eqn.primitive, list(self.values), params)
 
 
-def cut(plan: Plan, value: Any, array: Tracked) -> Any:
-  """Takes the removed indices out of a whole array."""
+def changes(plan: Resizing, labels: Labels) -> bool:
+  """Whether an axis has other indices than it was traced with."""
+  return not np.array_equal(plan.indices(labels), np.arange(len(labels)))
+
+
+def cut(plan: Resizing, value: Any, array: Tracked) -> Any:
+  """Takes the indices that there are from a whole array."""
   for axis, labels in enumerate(array.labels):
-    kept = plan.kept(labels)
-    if not kept.all():
-      value = jnp.take(value, np.flatnonzero(kept), axis=axis)
+    if changes(plan, labels):
+      value = jnp.take(value, plan.indices(labels), axis=axis)
   return value
 
 
@@ -75,9 +92,8 @@ def _slice(step):
   strides = params['strides'] or (1,) * x.ndim
   starts, limits = params['start_indices'], params['limit_indices']
   for axis, labels in enumerate(step.ins[0].labels):
-    kept = step.plan.kept(labels)
-    chosen = np.arange(len(kept))[starts[axis] : limits[axis] : strides[axis]]
-    places = (np.cumsum(kept) - 1)[chosen[kept[chosen]]]
+    chosen = np.arange(len(labels))[starts[axis] : limits[axis] : strides[axis]]
+    places = np.flatnonzero(np.isin(step.plan.indices(labels), chosen))
     if len(places) == x.shape[axis]:
       continue
     if len(places) and (np.diff(places) == 1).all():
@@ -100,8 +116,8 @@ def _pad(step):
   for (low, high, inner), labels in padding:
     # Axes with other padding cannot change.
     if not inner and low >= 0 and high >= 0:
-      kept = step.plan.kept(labels)
-      low, high = kept[:low].sum(), kept[len(kept) - high :].sum()
+      indices = step.plan.indices(labels)
+      low, high = (indices < low).sum(), (indices >= len(labels) - high).sum()
     config.append((int(low), int(high), inner))
   return [lax.pad(*step.values, config)]
 
@@ -109,7 +125,7 @@ def _pad(step):
 def _convolution(step):
   if step.groups is None:
     return step.bind()
-  count = int(step.plan.kept(step.groups).sum())
+  count = len(step.plan.indices(step.groups))
   return step.bind(feature_group_count=count)
 
 

@@ -22,12 +22,12 @@ _KINDS = encoded.Codebook, encoded.Quantized, encoded.Blocks
 
 
 def cheaper(
-  leaf: encoded.Encoded,
+  leaf: Any,
   target: Any,
   importance: Any,
   strength: float,
   keep_zeros: bool,
-) -> encoded.Encoded:
+) -> Any:
   """A leaf with the codes of least distortion plus strength times bits.
 
   Args:
@@ -69,12 +69,12 @@ def cheaper(
   h = np.asarray(1.0 if importance is None else tree.to_host(importance))
   if target.shape != now.shape or h.shape not in ((), now.shape):
     raise ValueError(
-      f'A weight {list(target.shape)} of importance {list(h.shape)} is not '
+      f'params {list(target.shape)} or importance {list(h.shape)} is not '
       f'that of a leaf {list(now.shape)}.'
     )
-  nearer = symbols - np.sign(symbols - zero)
-  farther = np.clip(2 * symbols - nearer, 0, len(places) - 1)
-  moves = np.stack([symbols, nearer, farther, np.full_like(symbols, zero)])
+  below, above = np.maximum(symbols - 1, 0), symbols + 1
+  above = np.minimum(above, len(places) - 1)
+  moves = np.stack([symbols, below, above, np.full_like(symbols, zero)])
   if keep_zeros:
     moves = np.where(symbols == zero, zero, moves)
   costs = np.stack([h * (target - values(s)) ** 2 for s in moves])

@@ -7,7 +7,6 @@ import jax
 
 from jcompress import encoded
 from jcompress.code import container
-from jcompress.code.cheaper_codes import cheaper
 
 _FIRST, _TIMES, _MOST, _CLOSE = 1e-12, 10.0, 1e12, 1.02
 
@@ -32,7 +31,7 @@ def rate_distortion(
       small = jc.rate_distortion(encoded, size=9_000, importance=fisher)
 
   With the importance all one it minimizes the squared error of the weights; the
-  square root of the mean squared gradients (`curvature.squared_gradients`) is a
+  square root of the mean squared gradients (`curvature.fisher_diag`) is a
   safe choice, while the mean squares themselves set many weights to zero at
   once that are free only one by one.
 
@@ -59,6 +58,8 @@ def rate_distortion(
   """
   if (strength is None) == (size is None):
     raise ValueError('rate_distortion wants either a strength or a size.')
+  from jcompress.code.cheaper_codes import cheaper
+
   if strength is not None and not strength >= 0:
     raise ValueError(f'strength is {strength}; it must be at least 0.')
   leaves, outer = jax.tree.flatten(encoded_tree, is_leaf=encoded.is_encoded)

@@ -1,4 +1,4 @@
-"""Stages that are not training, and a loss that teaches."""
+"""Stages that are not training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import jcompress as jc
 from jcompress.experiments import sources
@@ -117,33 +116,3 @@ def nonzero(start: Any) -> Any:
 def keep_mask(start: Any) -> jc.Compressor:
   """Trains the weights that are left: the kernels keep their zeros."""
   return jc.select(jc.KERNELS, jc.with_mask(nonzero(start)))
-
-
-def taught(temperature: float = 4.0, share: float = 0.9):
-  """A loss with the network as the stage begins for a teacher.
-
-  `(1 - s) loss + s T^2 KL(softmax(t / T) | softmax(z / T))`, with the teacher's
-  logits `t` and the student's `z`.
-
-  Args:
-    temperature: `T`, positive.
-    share: `s`, in 0 .. 1.
-
-  References:
-    Hinton et al., Distilling the Knowledge in a Neural Network, 2015, arXiv
-      1503.02531, section 2.
-  """
-
-  def make(task: Task, start: Variables):
-    def loss(outputs, batch):
-      hard, metrics = task.loss(outputs, batch)
-      teacher = jax.lax.stop_gradient(task.predict(start, batch))
-      soft = optax.losses.kl_divergence_with_log_targets(
-        jax.nn.log_softmax(outputs / temperature),
-        jax.nn.log_softmax(teacher / temperature),
-      ).mean()
-      return (1 - share) * hard + share * temperature**2 * soft, metrics
-
-    return loss
-
-  return make

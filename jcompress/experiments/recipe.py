@@ -11,6 +11,7 @@ import optax
 
 from jcompress.base import Compressor
 from jcompress.experiments.networks import Variables
+from jcompress.experiments.sources import Source
 from jcompress.experiments.task import Task
 from jcompress.schedules import cubic_sparsity
 
@@ -39,42 +40,20 @@ class Start(NamedTuple):
     return cubic_sparsity(sparsity, begin=0, end=self.steps // 2 + 1)
 
 
-class Train(NamedTuple):
-  """A stage that trains through a compressor; without epochs it is applied.
-
-  What it hands on is decoded from what would be shipped.
+class Lesson(NamedTuple):
+  """A loss that sees more than the outputs, such as another network.
 
   Attributes:
-    name: of the stage.
-    compressor: one, or `Start -> Compressor`, or `Start -> (Compressor, dict)`
-      of numbers that the results will show, such as a setting that was found.
-    optimizer: an optax transformation, or `Start -> transformation`.
-    epochs: of the training examples; a fraction is allowed.
-    loss: `(task, variables) -> loss like task.loss`, made as the stage begins,
-      so that the network of before can be a teacher. Default: that of the task.
-    at_once: a name under which the results show what the compressor does before
-      the first step; not measured without one.
+    run: `(task, given, variables, batch, key) -> (loss, metrics, new
+      collections)`, in place of `task.apply` and `task.loss`.
+    given: arrays, an argument of the step: what a function closes over becomes
+      constants of what is compiled.
+    source: `task -> examples`; those of the task if not given.
   """
 
-  name: str
-  compressor: Compressor | Callable[[Start], Any]
-  optimizer: Any = None
-  epochs: float = 0
-  loss: Callable[[Task, Variables], Callable[[Any, Any], Any]] | None = None
-  at_once: str = ''
-
-
-class Change(NamedTuple):
-  """A stage that is not training: surgery, one-shot solvers, recalibration.
-
-  Attributes:
-    name: of the stage.
-    change: `(task, variables, key) -> (task, variables)`, or these and a dict
-      of numbers that the results will show.
-  """
-
-  name: str
-  change: Callable[[Task, Variables, jax.Array], Any]
+  run: Callable[..., Any]
+  given: Any = None
+  source: Callable[[Task], Source] | None = None
 
 
 class Begin(NamedTuple):
@@ -93,6 +72,47 @@ class Begin(NamedTuple):
   name: str
   config: str
   stage: str
+
+
+class Train(NamedTuple):
+  """A stage that trains through a compressor; without epochs it is applied.
+
+  What it hands on is decoded from what would be shipped.
+
+  Attributes:
+    name: of the stage.
+    compressor: one, or `Start -> Compressor`, or `Start -> (Compressor, dict)`
+      of numbers that the results will show, such as a setting that was found.
+    optimizer: an optax transformation, or `Start -> transformation`.
+    epochs: of the training examples; a fraction is allowed.
+    loss: `(task, variables) -> loss like task.loss, or Lesson`, made as the
+      stage begins, of the network of before or that of `teacher`. Default: that
+      of the task.
+    at_once: a name under which the results show what the compressor does before
+      the first step; not measured without one.
+    teacher: the network of another row, and its task, for `loss`.
+  """
+
+  name: str
+  compressor: Compressor | Callable[[Start], Any]
+  optimizer: Any = None
+  epochs: float = 0
+  loss: Callable[[Task, Variables], Any] | None = None
+  at_once: str = ''
+  teacher: Begin | None = None
+
+
+class Change(NamedTuple):
+  """A stage that is not training: surgery, one-shot solvers, recalibration.
+
+  Attributes:
+    name: of the stage.
+    change: `(task, variables, key) -> (task, variables)`, or these and a dict
+      of numbers that the results will show.
+  """
+
+  name: str
+  change: Callable[[Task, Variables, jax.Array], Any]
 
 
 Stage = Train | Change | Begin

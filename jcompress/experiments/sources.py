@@ -27,11 +27,16 @@ class Source(NamedTuple):
       step, `0, 1, ...` without end.
     steps: batches of an epoch.
     size: examples of a batch; a last one may have fewer.
+    order: `(seed, step) -> numbers` of the examples of a batch in `arrays`, or
+      None where examples are made anew for each step.
+    arrays: by name, the examples along the first axis of each, or None.
   """
 
   get: Callable[[int, int, slice], Batch]
   steps: int
   size: int
+  order: Callable[[int, int], Int[np.ndarray, ' n']] | None = None
+  arrays: Mapping[str, np.ndarray] | None = None
 
 
 def shuffled(arrays: Mapping[str, np.ndarray], batch_size: int) -> Source:
@@ -55,12 +60,48 @@ def shuffled(arrays: Mapping[str, np.ndarray], batch_size: int) -> Source:
     lambda seed, epoch: np.random.default_rng((seed, epoch)).permutation(count)
   )
 
-  def get(seed, step, rows):
+  def chosen(seed, step):
     epoch, place = divmod(step, steps)
-    chosen = order(seed, epoch)[place * batch_size : (place + 1) * batch_size]
-    return {name: x[chosen[rows]] for name, x in arrays.items()}
+    return order(seed, epoch)[place * batch_size : (place + 1) * batch_size]
 
-  return Source(get, steps, batch_size)
+  def get(seed, step, rows):
+    numbers = chosen(seed, step)[rows]
+    return {name: x[numbers] for name, x in arrays.items()}
+
+  return Source(get, steps, batch_size, chosen, arrays)
+
+
+def beside(
+  source: Source,
+  name: str,
+  make: Callable[[Mapping[str, np.ndarray]], np.ndarray],
+) -> Source:
+  """The same batches with the rows of one more array that belong to them.
+
+  Args:
+    source: as of `shuffled`.
+    name: of the array in the batches.
+    make: `arrays of the source -> [examples, ...]`, such as a file that is
+      mapped into memory.
+
+  Raises:
+    ValueError: the source makes its examples anew for each step; another number
+      of rows than of examples.
+  """
+  order, arrays = source.order, source.arrays
+  if order is None or arrays is None:
+    raise ValueError(
+      f'{name!r} cannot be told apart by example: the source makes its '
+      'examples anew for each step. Use sources.shuffled().'
+    )
+  array = make(arrays)
+  _count({**arrays, name: array})
+
+  def get(seed, step, rows):
+    numbers = order(seed, step)[rows]
+    return source.get(seed, step, rows) | {name: array[numbers]}
+
+  return source._replace(get=get, arrays={**arrays, name: array})
 
 
 def in_order(arrays: Mapping[str, np.ndarray], batch_size: int) -> Source:
@@ -86,7 +127,11 @@ def in_order(arrays: Mapping[str, np.ndarray], batch_size: int) -> Source:
     first = step % steps * batch_size
     return {n: x[first : first + batch_size][rows] for n, x in arrays.items()}
 
-  return Source(get, steps, min(batch_size, count))
+  def numbers(seed, step):
+    del seed
+    return np.arange(count)[step % steps * batch_size :][:batch_size]
+
+  return Source(get, steps, min(batch_size, count), numbers, arrays)
 
 
 def windows(
@@ -202,4 +247,4 @@ def masked(source: Source, hidden: int, share: float = 0.15) -> Source:
     }
     return {name: x[rows] for name, x in batch.items()}
 
-  return source._replace(get=get)
+  return source._replace(get=get, order=None, arrays=None)

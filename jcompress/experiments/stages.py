@@ -96,7 +96,10 @@ def run(
       elif isinstance(stage, Change):
         done = _change(done, stage, key, workdir)
       else:
-        done = _train(done, stage, key, config, workdir)
+        teacher = done
+        if stage.loss is not None and stage.teacher is not None:
+          teacher = _found(stage.teacher, recipe, config, root)
+        done = _train(done, stage, key, config, workdir, teacher)
   return done
 
 
@@ -106,17 +109,27 @@ def folder(root: pathlib.Path, name: str, seed: int) -> pathlib.Path:
 
 
 def _begin(done, stage, recipe, config, root):
-  path = pathlib.Path(recipe.path).parent / stage.config
-  other = recipes.load(str(path))
-  numbers = other.config()
-  numbers.update({name: config[name] for name in SHARED})
-  workdir = folder(root, other.name, config.seed)
-  found = run(other, numbers, workdir, root=root, until=stage.stage)
+  found = _found(stage, recipe, config, root)
   # A network that was changed brings the task that computes it.
   is_changed = found.task.removed or found.task.factored
   task = found.task if is_changed else done.task
   measured = done.measured | {stage.name: found.measured[stage.stage]}
   return Done(task, found.variables, _as_they_are(found.variables), measured)
+
+
+def _found(stage: Begin, recipe, config, root) -> Done:
+  """Another row, as it is after a stage."""
+  path = pathlib.Path(recipe.path).parent / stage.config
+  other = recipes.load(str(path))
+  if other.name == recipe.name:
+    raise ValueError(
+      f'{recipe.name} needs its own stage {stage.stage!r} before it can run; '
+      'name another row.'
+    )
+  numbers = other.config()
+  numbers.update({name: config[name] for name in SHARED})
+  workdir = folder(root, other.name, config.seed)
+  return run(other, numbers, workdir, root=root, until=stage.stage)
 
 
 @contextlib.contextmanager
@@ -158,7 +171,7 @@ def _change(done, stage, key, workdir):
   return Done(task, variables, _as_they_are(variables), measured)
 
 
-def _train(done, stage: Train, key, config, workdir):
+def _train(done, stage: Train, key, config, workdir, teacher):
   task, variables = done.task, done.variables
   epoch = task.train.steps
   steps = round(stage.epochs * config.share * epoch)
@@ -168,7 +181,9 @@ def _train(done, stage: Train, key, config, workdir):
   if not isinstance(compressor, Compressor):
     compressor, facts = compressor
   before = _at_once(stage, compressor, start, facts, workdir)
-  loss = task.loss if stage.loss is None else stage.loss(task, variables)
+  loss = task.loss
+  if stage.loss is not None:
+    loss = stage.loss(teacher.task, teacher.variables)
   ts = train(
     stage.name,
     compressor,

@@ -31,6 +31,8 @@ class Task(NamedTuple):
     about: what a file says beside: the kind of task, its data and inputs.
     removed: the channels that were removed since `init`, see `removal`.
     factored: the factorizations since `init`, see `factoring`.
+    seen: `(batch, key) -> batch` as `apply` sees it with that key, if it is
+      augmented; another network can be given the same.
   """
 
   init: Callable[[jax.Array], Variables]
@@ -44,6 +46,7 @@ class Task(NamedTuple):
   about: dict[str, Any] = {}
   removed: tuple[dict[str, bytes], ...] = ()
   factored: tuple[dict[str, Any], ...] = ()
+  seen: Callable[[Any, jax.Array], Any] | None = None
 
 
 def checked(task: Task) -> Task:

@@ -46,10 +46,11 @@ def image_classification(
   about: dict[str, Any] = {'task': 'image_classification'}
   if scale is not None:
     about['scale'] = [np.asarray(x, float).tolist() for x in scale]
-  if augment is not None:
-    network = network._replace(apply=_augmented(network.apply, augment))
+  seen = None if augment is None else _seen(augment)
+  if seen is not None:
+    network = network._replace(apply=_augmented(network.apply, seen))
   arrays = lambda x, y: {'image': x, 'label': y}
-  return _task(
+  task = _task(
     network,
     sources.shuffled(
       arrays(dataset.train_inputs, dataset.train_labels), batch_size
@@ -59,6 +60,7 @@ def image_classification(
     ),
     about | {'data': dataset.name},
   )
+  return task._replace(seen=seen)
 
 
 def text_classification(
@@ -149,8 +151,7 @@ def classification_metrics(outputs: Any, batch: Any) -> Metrics:
     outputs: logits, the classes along the last axis.
     batch: with `'label'` or `'targets'`, and where not all count `'weights'`.
   """
-  logits = outputs[0] if isinstance(outputs, tuple) else outputs
-  labels = batch['label'] if 'label' in batch else batch['targets']
+  logits, labels = logits_of(outputs), labels_of(batch)
   losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
   wrong = logits.argmax(-1) != labels
   if 'weights' not in batch:
@@ -161,6 +162,16 @@ def classification_metrics(outputs: Any, batch: Any) -> Metrics:
     'error': (100 * (weights * wrong).sum(), count),
     'loss': ((weights * losses).sum(), count),
   }
+
+
+def logits_of(outputs: Any) -> Any:
+  """Outputs, or the first of them."""
+  return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def labels_of(batch: Any) -> Any:
+  """The classes of a batch."""
+  return batch['label'] if 'label' in batch else batch['targets']
 
 
 def pixels(images: Any, scale: Sequence[Any] | None = None) -> jax.Array:
@@ -198,11 +209,18 @@ def _about_text(kind, text, length):
   return about | {'alphabet': text.alphabet}
 
 
-def _augmented(apply, augment):
+def _seen(augment):
+  def seen(batch, key):
+    own, _ = jax.random.split(key)
+    return batch | {'image': augment(own, pixels(batch['image']))}
+
+  return seen
+
+
+def _augmented(apply, seen):
   def run(variables, batch, key):
-    own, others = jax.random.split(key)
-    images = augment(own, pixels(batch['image']))
-    return apply(variables, batch | {'image': images}, others)
+    _, others = jax.random.split(key)
+    return apply(variables, seen(batch, key), others)
 
   return run
 

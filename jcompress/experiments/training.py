@@ -17,7 +17,7 @@ from jcompress.base import Compressor
 from jcompress.experiments import sources
 from jcompress.experiments.metrics import Metrics
 from jcompress.experiments.progress import Progress
-from jcompress.experiments.recipe import Start
+from jcompress.experiments.recipe import Lesson, Start
 from jcompress.train import TrainState, init_train_state, train_step
 
 
@@ -29,7 +29,7 @@ def train(
   name: str,
   compressor: Compressor,
   tx: optax.GradientTransformation | None,
-  loss: Callable[[Any, Any], Any],
+  loss: Callable[[Any, Any], Any] | Lesson,
   start: Start,
   key: jax.Array,
   config: Any,
@@ -41,7 +41,7 @@ def train(
     name: of the stage.
     compressor: what it trains through.
     tx: its optimizer; not needed for no steps.
-    loss: `(outputs, batch) -> (loss, metrics)`.
+    loss: `(outputs, batch) -> (loss, metrics)`, or a lesson.
     start: the task, the variables and how many steps.
     key: of dropout and what else the model draws.
     config: with `seed`, `log_every` and `checkpoint_every`.
@@ -61,8 +61,11 @@ def train(
   # XLA for ever.
   is_simulated = jax.default_backend() == 'cpu' and jax.device_count() > 1
   on_all, by_example = _shardings(task.train.size)
+  lesson = loss if isinstance(loss, Lesson) else Lesson(_alone(loss))
+  source = task.train if lesson.source is None else lesson.source(task)
+  given = jax.device_put(lesson.given, on_all)
   ts = jax.device_put(ts, on_all)
-  step = train_step(_loss_fn(task, loss), compressor, tx)
+  step = train_step(_loss_fn(task, lesson), compressor, tx)
   sparsity = jax.jit(lambda ts: _zeros(compressor.view(ts.latent, ts.state)))
   folder = workdir.absolute() / 'checkpoints' / name
   options = ocp.CheckpointManagerOptions(max_to_keep=1)
@@ -76,8 +79,8 @@ def train(
       Interrupts() as interrupts,
     ):
       while done < steps:
-        batch = sources.placed(task.train, config.seed, done, by_example)
-        ts, values = step(ts, batch)
+        batch = sources.placed(source, config.seed, done, by_example)
+        ts, values = step(ts, (given, batch))
         if is_simulated:
           jax.block_until_ready(values)
         done += 1
@@ -125,11 +128,23 @@ class Interrupts:
       signal.signal(signal.SIGINT, self.before)
 
 
-def _loss_fn(task, loss):
-  def loss_fn(params, batch, variables, key):
-    outputs, new = task.apply({'params': params, **variables}, batch, key)
+def _alone(loss):
+  """A lesson of the outputs alone."""
+
+  def run(task, given, variables, batch, key):
+    outputs, new = task.apply(variables, batch, key)
+    return *loss(outputs, batch), new
+
+  return run
+
+
+def _loss_fn(task, lesson):
+  def loss_fn(params, given_and_batch, variables, key):
+    given, batch = given_and_batch
+    whole = {'params': params, **variables}
+    value, metrics, new = lesson.run(task, given, whole, batch, key)
     # Collections that the model does not touch stay as they are.
-    return *loss(outputs, batch), {**variables, **new}
+    return value, metrics, {**variables, **new}
 
   return loss_fn
 

@@ -46,28 +46,6 @@ def test_masks_are_of_the_kernels_alone():
   assert masks['bias'] is None
 
 
-def test_a_student_that_is_its_teacher_learns_from_labels_alone():
-  task = tiny.task()
-  variables, batch = task.init(KEY), task.train.get(0, 0, WHOLE)
-  outputs = task.predict(variables, batch)
-  hard, _ = task.loss(outputs, batch)
-  loss, metrics = changes.taught(2.0, 0.75)(task, variables)(outputs, batch)
-  np.testing.assert_allclose(loss, 0.25 * hard, rtol=1e-5)
-  assert set(metrics) == {'error'}
-
-
-def test_a_teacher_is_followed_at_a_temperature():
-  teacher, student = jnp.array([[0.0, 2.0]]), jnp.array([[0.0, -2.0]])
-  task = tiny.task()._replace(
-    predict=lambda variables, batch: teacher,
-    loss=lambda outputs, batch: (jnp.float32(0), {}),
-  )
-  loss, _ = changes.taught(2.0, 0.5)(task, {})(student, {})
-  p = 1 / (1 + np.e)
-  want = 0.5 * 4 * (1 - 2 * p)  # T = 2: log odds of 1 against -1
-  np.testing.assert_allclose(loss, want, rtol=1e-5)
-
-
 def test_errors_on_turned_images_are_those_of_the_turned_set():
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (40, 6, 6, 1), np.uint8)

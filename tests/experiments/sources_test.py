@@ -119,3 +119,16 @@ def test_hidden_tokens_are_chosen_by_seed_and_step():
   rows = source.get(3, 0, slice(7, 9))
   np.testing.assert_array_equal(rows['tokens'], batch['tokens'][7:9])
   assert (source.get(4, 0, WHOLE)['tokens'] != batch['tokens']).any()
+
+
+@pytest.mark.parametrize('kind', [sources.shuffled, sources.in_order])
+def test_an_array_beside_keeps_to_its_examples(kind):
+  source = kind({'x': np.arange(10)}, 3)
+  both = sources.beside(source, 'double', lambda arrays: 2 * arrays['x'])
+  for step in range(2 * source.steps):
+    batch = both.get(5, step, slice(1, 3))
+    want = source.get(5, step, slice(1, 3))['x']
+    np.testing.assert_array_equal(batch['x'], want)
+    np.testing.assert_array_equal(batch['double'], 2 * want)
+  with pytest.raises(ValueError, match='give each as many'):
+    sources.beside(source, 'y', lambda arrays: np.zeros(4))

@@ -1,0 +1,162 @@
+r"""What a dense teacher gives back to a compressed network.
+
+    jcompress train --config configs/distillation.py:binary_taught ...
+    jcompress sweep --config=configs/distillation.py --seeds=0 --workdir=runs
+
+The teacher is the dense LeNet-5 of `deep_compression.py`, shared below one
+`--root`. Each network begins with it and is trained for as long with the
+teacher, by soft targets, as without: rows by twos, such as `binary` and
+`binary_taught`. `identity` shows what as many steps give to the dense network
+itself. `pruned_95` and `pruned_98` keep 5 and 2 % of the weights; `tucker2` has
+the factors of `low_rank.py`, the stage `factor` its error at once; `shared`
+puts the mixture prior of `sharing.py` on the network that is pruned there, and
+trains the values on.
+
+References:
+  Hinton et al., Distilling the Knowledge in a Neural Network, 2015, arXiv
+    1503.02531, section 2.
+  Polino et al., Model Compression via Distillation and Quantization, 2018,
+    arXiv 1802.05668.
+"""
+
+import optax
+
+import jcompress as jc
+from jcompress import models
+from jcompress.experiments import data, recipe, tasks
+from jcompress.experiments.factoring import factorize
+from jcompress.experiments.recipe import Begin, Train, half_cosine
+from jcompress.experiments.teaching import taught
+
+METHODS = (
+  'identity',
+  'binary',
+  'ternary',
+  'two_bits',
+  'pruned_95',
+  'pruned_98',
+  'tucker2',
+  'shared',
+)
+ROWS = tuple(f'{m}{end}' for m in METHODS for end in ('', '_taught'))
+DENSE = 'deep_compression.py:lenet5', 'dense'
+
+
+def get_config(row='identity'):
+  """The numbers of a row."""
+  config = recipe.defaults(row=row, method=row.removesuffix('_taught'))
+  config.has_teacher = row.endswith('_taught')
+  config.epochs = dict(train=10.0, soft=5.0, share=5.0)
+  config.rate = 1e-3
+  config.value_rate = 1e-4
+  config.temperature = 4.0
+  config.weight = 0.9
+  config.density = dict(
+    pruned_95=dict(conv1=0.6, conv2=0.12, fc1=0.045, fc2=0.2),
+    pruned_98=dict(conv1=0.5, conv2=0.07, fc1=0.015, fc2=0.1),
+  )
+  config.bits = 2
+  config.conv_ranks = (10, 16)
+  config.dense_rank = 32
+  config.strength = 0.3
+  config.zero_proportion = 0.1
+  config.mixture_rate = 3e-3
+  return config
+
+
+def get_task(config):
+  """Classes of images, by LeNet-5."""
+  dataset = data.of(config)
+  model = models.build('lenet5', classes=dataset.classes)
+  return tasks.image_classification(model, dataset, config.batch_size)
+
+
+def get_stages(config, task):
+  """From the teacher on, with it or without it."""
+  method, epochs = config.method, config.epochs
+  if method == 'shared':
+    begin = Begin('prune', 'sharing.py:lenet5_soft_pruned', 'prune')
+    prior = lambda start: mixture(config, start)
+    share = kernels(jc.kmeans_share(bits=4))
+    rates = lambda start: of_mixture(config, start)
+    return [
+      begin,
+      train(config, 'soft', prior, epochs.soft, rates),
+      train(config, 'share', share, epochs.share, adam(config.value_rate)),
+    ]
+  compressors = {
+    'identity': jc.identity(),
+    'binary': kernels(jc.binary_weight()),
+    'ternary': kernels(jc.trained_ternary()),
+    'two_bits': kernels(jc.learned_step(config.bits)),
+    'pruned_95': lambda start: pruned(config, start),
+    'pruned_98': lambda start: pruned(config, start),
+    'tucker2': jc.identity(),
+  }
+  factors = {
+    'conv2/kernel': jc.tucker2(*config.conv_ranks),
+    'fc1/kernel': jc.svd(config.dense_rank),
+  }
+  factored = [factorize('factor', factors)] if method == 'tucker2' else []
+  return [
+    Begin('dense', *DENSE),
+    *factored,
+    train(
+      config, 'train', compressors[method], epochs.train, adam(config.rate)
+    ),
+  ]
+
+
+def train(config, name, compressor, epochs, tx):
+  """A stage with the teacher or without."""
+  if not config.has_teacher:
+    return Train(name, compressor, tx, epochs)
+  loss = taught(config.temperature, config.weight)
+  return Train(
+    name, compressor, tx, epochs, loss, teacher=Begin('teacher', *DENSE)
+  )
+
+
+def kernels(compressor):
+  """Of the kernels only; biases are left alone."""
+  return jc.select(jc.KERNELS, compressor)
+
+
+def pruned(config, start):
+  """Magnitude pruning that grows over the first half of the stage."""
+  rules = []
+  for layer, density in config.density[config.method].items():
+    sparsity = start.rising_sparsity(1 - density)
+    rules.append((f'{layer}/kernel', jc.magnitude_prune(sparsity, every=20)))
+  return jc.partition(*rules)
+
+
+def mixture(config, start):
+  """The prior of `sharing.py`."""
+  train = start.task.train
+  return kernels(
+    jc.soft_share(
+      train.steps * train.size,
+      strength=config.strength,
+      zero_proportion=config.zero_proportion,
+    )
+  )
+
+
+def of_mixture(config, start):
+  """Adam, with rates of their own for the parts of the mixture."""
+  falling = optax.cosine_decay_schedule(config.rate, start.steps)
+  rates = {
+    'weights': falling,
+    'means': config.value_rate,
+    'log_precisions': config.mixture_rate,
+    'log_proportions': config.mixture_rate,
+  }
+  return optax.partition(
+    {name: optax.adam(rate) for name, rate in rates.items()},
+    jc.soft_share_labels,
+  )
+
+
+def adam(rate):
+  return half_cosine(optax.adam, rate)

@@ -1,0 +1,115 @@
+"""Tests of moving weights to cheaper codes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jcompress as jc
+from jcompress import encoded
+
+RNG = np.random.default_rng(0)
+
+
+def grid(shape=(60, 50)):
+  codes = np.round(RNG.laplace(0, 2, shape)).clip(-15, 15).astype(np.int8)
+  return encoded.Quantized(jnp.asarray(codes), jnp.float32(0.1))
+
+
+def book(shape=(60, 50)):
+  """Centers in no order, 0 among them."""
+  centers = jnp.asarray([0.3, -0.2, 0.0, 0.1, -0.4], jnp.float32)
+  codes = RNG.choice(5, shape, p=[0.1, 0.2, 0.4, 0.2, 0.1]).astype(np.uint8)
+  return encoded.Codebook(centers, jnp.asarray(codes))
+
+
+def size(leaf):
+  return len(jc.pack({'w': leaf}))
+
+
+@pytest.mark.parametrize('make', [grid, book], ids=['grid', 'codebook'])
+def test_bytes_fall_with_the_strength_and_zeros_stay(make):
+  leaf = make()
+  before = np.asarray(leaf.decode())
+  sizes = []
+  for strength in (0.0, 3e-3, 1e-2, 3e-2, 1e3):
+    moved = jc.rate_distortion({'w': leaf}, strength)['w']
+    after = np.asarray(moved.decode())
+    sizes.append(size(moved))
+    assert (after[before == 0] == 0).all()
+    assert set(np.unique(after)) <= set(np.unique(before))
+    if strength == 0:
+      np.testing.assert_array_equal(after, before)
+  assert (after == 0).all()
+  assert sizes == sorted(sizes, reverse=True) and sizes[3] < 0.7 * sizes[0]
+
+
+def test_important_weights_move_last():
+  leaf = grid()
+  importance = np.ones((60, 50))
+  importance[:, ::2] = 100
+  moved = jc.rate_distortion(leaf, 2e-2, importance=importance)
+  changed = np.asarray(moved.decode() != leaf.decode())
+  assert changed[:, 1::2].mean() > 0.3 and not changed[:, ::2].any()
+
+
+def test_the_largest_that_fits_a_size():
+  tree = {'a': grid(), 'b': {'c': book()}, 'd': jnp.ones(5)}
+  most = int(0.8 * len(jc.pack(tree)))
+  near = lambda x: x.decode() + RNG.uniform(-0.05, 0.05, x.codes.shape)
+  params = {'a': near(tree['a']), 'b': {'c': near(tree['b']['c'])}, 'd': 0}
+  small = jc.rate_distortion(tree, size=most, params=params)
+  assert 0.97 * most < len(jc.pack(small)) <= most
+  assert small['d'] is tree['d']
+  large = len(jc.pack(tree))
+  assert jc.rate_distortion(tree, size=large) is tree
+  with pytest.raises(ValueError, match='size is 100 bytes.*larger size'):
+    jc.rate_distortion(tree, size=100)
+
+
+def test_weights_of_before_say_where_to_go():
+  w = jnp.asarray(RNG.uniform(-0.5, 0.5, (40, 30)), jnp.float32)
+  off = RNG.integers(-1, 2, w.shape)
+  codes = jnp.asarray(jnp.clip(jnp.round(w / 0.1) + off, -5, 5), jnp.int8)
+  leaf = encoded.Quantized(codes, jnp.float32(0.1))
+  moved = jc.rate_distortion(leaf, 0.0, params=w, keep_zeros=False)
+  np.testing.assert_allclose(moved.decode(), w, atol=0.0501)
+  kept = jc.rate_distortion(leaf, 0.0, params=w)
+  assert ((leaf.codes != 0) | (kept.codes == 0)).all()
+
+
+def test_leaves_of_other_kinds_are_given_back():
+  signs = encoded.Signs(jnp.eye(4) > 0, jnp.float32(1))
+  vectors = encoded.Codebook(jnp.ones((2, 2)), jnp.zeros((3, 3), jnp.uint8))
+  tree = [signs, vectors, encoded.Dense(jnp.ones(3)), jnp.ones(2)]
+  for a, b in zip(jc.rate_distortion(tree, 1.0), tree, strict=True):
+    assert a is b
+
+
+def test_blocks_of_a_grid():
+  codes = jnp.asarray(RNG.integers(0, 16, (32, 20)), jnp.uint8)
+  scale = jnp.asarray(RNG.random((1, 20)) + 0.1, jnp.float32)
+  leaf = encoded.Blocks(codes, scale, jnp.linspace(-1, 0.875, 16))
+  moved = jc.rate_distortion(leaf, 0.05)
+  assert size(moved) < 0.9 * size(leaf)
+
+
+@pytest.mark.parametrize(
+  ('words', 'arguments'),
+  [
+    ('either a strength or a size', {}),
+    ('either a strength or a size', {'strength': 1.0, 'size': 9}),
+    ('strength is -1.0', {'strength': -1.0}),
+    ('params does not fit', {'strength': 1.0, 'params': {'b': 1}}),
+    (r'importance \[2\]', {'strength': 1.0, 'importance': {'a': np.ones(2)}}),
+  ],
+)
+def test_what_does_not_fit_is_refused(words, arguments):
+  with pytest.raises(ValueError, match=words):
+    jc.rate_distortion({'a': grid()}, **arguments)
+
+
+def test_it_is_a_function_of_its_arguments():
+  leaf = grid()
+  a, b = (jc.rate_distortion(leaf, 1e-3) for _ in range(2))
+  assert jax.tree.all(jax.tree.map(lambda x, y: (x == y).all(), a, b))
