@@ -108,7 +108,7 @@ def sample(
 def classes(
   symbols: Int16[np.ndarray, 'rows columns'], model: Any
 ) -> Int64[np.ndarray, 'rows columns']:
-  """The class of each entry under an `adaptive.Model`."""
+  """The class of each entry under an `adaptive_model.Model`."""
   s = sample(
     *(symbols, model.zero, model.near, model.far, model.cap, model.unit),
     symbols.size,
