@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jcompress import models
@@ -128,6 +129,13 @@ def plain(
     lambda variables, batch, key: (predict(variables, batch), {}),
     predict,
   )
+
+
+def are_equal(a: Variables, b: Variables) -> bool:
+  """Whether two networks have the same arrays at the same places."""
+  if jax.tree.structure(a) != jax.tree.structure(b):
+    return False
+  return jax.tree.all(jax.tree.map(np.array_equal, a, b))
 
 
 def _few(batch):

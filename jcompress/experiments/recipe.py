@@ -56,6 +56,19 @@ class Lesson(NamedTuple):
   source: Callable[[Task], Source] | None = None
 
 
+class Recode(NamedTuple):
+  """A stage that changes what would be shipped, such as its codes.
+
+  Attributes:
+    name: of the stage.
+    change: `(task, variables, encoded) -> encoded`, of the params as the stage
+      before ships them; or that and a dict of numbers for the results.
+  """
+
+  name: str
+  change: Callable[[Task, Variables, Any], Any]
+
+
 class Begin(NamedTuple):
   """A first stage that takes the network of another row, after a stage of it.
 
@@ -115,7 +128,7 @@ class Change(NamedTuple):
   change: Callable[[Task, Variables, jax.Array], Any]
 
 
-Stage = Train | Change | Begin
+Stage = Train | Change | Recode | Begin
 
 
 class Recipe(NamedTuple):

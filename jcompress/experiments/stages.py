@@ -1,9 +1,6 @@
 """A run in stages: each takes the network of the one before; resumable."""
 
-import contextlib
-import fcntl
 import pathlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -15,9 +12,17 @@ from jcompress.base import Compressor
 from jcompress.experiments import recipe as recipes
 from jcompress.experiments.config import require_same_config
 from jcompress.experiments.evaluation import evaluate
+from jcompress.experiments.locks import alone_in
 from jcompress.experiments.metrics import Metrics
-from jcompress.experiments.networks import Variables
-from jcompress.experiments.recipe import Begin, Change, Recipe, Start, Train
+from jcompress.experiments.networks import Variables, are_equal
+from jcompress.experiments.recipe import (
+  Begin,
+  Change,
+  Recipe,
+  Recode,
+  Start,
+  Train,
+)
 from jcompress.experiments.task import Task, checked
 from jcompress.experiments.training import train
 
@@ -85,7 +90,7 @@ def run(
   workdir.mkdir(parents=True, exist_ok=True)
   root = workdir / 'begun' if root is None else root
   last = len(names) if until is None else names.index(until) + 1
-  with _alone_in(workdir):
+  with alone_in(workdir):
     require_same_config(config, recipe.name, workdir / 'config.json')
     variables = jax.device_get(task.init(jax.random.key(config.seed)))
     done = Done(task, variables, _as_they_are(variables), {})
@@ -95,6 +100,8 @@ def run(
         done = _begin(done, stage, recipe, config, root)
       elif isinstance(stage, Change):
         done = _change(done, stage, key, workdir)
+      elif isinstance(stage, Recode):
+        done = _recode(done, stage, workdir)
       else:
         teacher = done
         if stage.loss is not None and stage.teacher is not None:
@@ -132,17 +139,6 @@ def _found(stage: Begin, recipe, config, root) -> Done:
   return run(other, numbers, workdir, root=root, until=stage.stage)
 
 
-@contextlib.contextmanager
-def _alone_in(workdir: pathlib.Path) -> Iterator[None]:
-  """Waits until no other process of this machine is at work there."""
-  if jax.process_count() > 1:
-    yield
-    return
-  with (workdir / '.lock').open('w') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    yield
-
-
 def _change(done, stage, key, workdir):
   """Applies a change, or restores what it gave.
 
@@ -168,7 +164,24 @@ def _change(done, stage, key, workdir):
         checkpoints.wait_until_finished()
     found = _measured(metrics, 0, task, variables, facts)
   measured = done.measured | {stage.name: found}
-  return Done(task, variables, _as_they_are(variables), measured)
+  shipped = _as_they_are(variables)
+  if are_equal(variables, done.variables):
+    shipped = done.shipped
+  return Done(task, variables, shipped, measured)
+
+
+def _recode(done, stage, workdir):
+  """Changes what is shipped; nothing is stored, it runs again."""
+  params = stage.change(done.task, done.variables, done.shipped['params'])
+  params, facts = params if isinstance(params, tuple) else (params, {})
+  decoded = jax.tree.map(tree.to_host, encoded_lib.decode(params))
+  variables = {**done.variables, 'params': decoded}
+  with Metrics(workdir, stage.name, 0) as metrics:
+    found = _measured(metrics, 0, done.task, variables, facts)
+  measured = done.measured | {stage.name: found}
+  return Done(
+    done.task, variables, {**done.shipped, 'params': params}, measured
+  )
 
 
 def _train(done, stage: Train, key, config, workdir, teacher):

@@ -118,3 +118,10 @@ def test_a_plain_function():
   np.testing.assert_array_equal(outputs, 4 * X[:, 0])
   np.testing.assert_array_equal(net.predict(variables, BATCH), outputs)
   assert new == {} and set(variables) == {'params'}
+
+
+def test_networks_are_equal_by_their_arrays():
+  ones = {'a': np.ones(2), 'b': {'c': np.zeros(3)}}
+  assert networks.are_equal(ones, jax.tree.map(np.copy, ones))
+  assert not networks.are_equal(ones, {'a': np.ones(2), 'b': {'c': np.ones(3)}})
+  assert not networks.are_equal(ones, {'a': np.ones(2)})

@@ -10,7 +10,7 @@ import tiny
 import jcompress as jc
 from jcompress.experiments import changes, removal, stages, training
 from jcompress.experiments.metrics import read_metrics
-from jcompress.experiments.recipe import Begin, Change, Train
+from jcompress.experiments.recipe import Begin, Change, Recode, Train
 
 
 def run(tmp_path, *parts, **options):
@@ -205,3 +205,31 @@ def test_zeros_of_a_mask_stay_zeros_in_the_next_stage(tmp_path):
   done = run(tmp_path, tiny.prune(1), tune)
   zeros = jnp.sum(done.variables['params']['fc1']['kernel'] == 0)
   assert zeros == round(0.8 * 36 * 16)
+
+
+def test_what_is_shipped_is_recoded_and_evaluated(tmp_path):
+  seen = []
+
+  def fewer(task, variables, encoded):
+    seen.append(type(encoded['fc1']['kernel']))
+    small = jc.rate_distortion(encoded, 1e9)
+    return small, {'moved': 7}
+
+  def quantize():
+    rounded = jc.select(jc.KERNELS, jc.linear_quantize(4))
+    return Train('quantize', rounded, optax.adam(0.0), 0)
+
+  parts = tiny.dense(), quantize(), Recode('cheaper', fewer)
+  done = run(tmp_path, *parts)
+  assert seen == [jc.encoded.Quantized]
+  assert not done.variables['params']['fc1']['kernel'].any()
+  assert not np.asarray(done.shipped['params']['fc1']['kernel'].decode()).any()
+  assert done.measured['cheaper']['moved'] == 7
+  assert done.measured['cheaper']['error'] > done.measured['quantize']['error']
+  assert run(tmp_path, *parts).measured == done.measured
+
+
+def test_a_change_that_only_looks_ships_what_was(tmp_path):
+  look = Change('look', lambda task, variables, key: (task, variables))
+  done = run(tmp_path, tiny.dense(4), tiny.prune(), look)
+  assert isinstance(done.shipped['params']['fc1']['kernel'], jc.encoded.Sparse)
