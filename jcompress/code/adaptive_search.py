@@ -7,8 +7,8 @@ rest by walking the array, or its first rows where it is large.
 import numpy as np
 from jaxtyping import Int16, Integer
 
-from jcompress.code import adaptive, adaptive_fit
-from jcompress.code.adaptive import Model
+from jcompress.code import adaptive_fit, adaptive_model
+from jcompress.code.adaptive_model import Model
 
 _SAMPLE, _PART, _SMALL = 1 << 15, 1 << 18, 1 << 16
 _PEAKS, _CLEAR, _MATTERS, _WORTH = 3, 6.0, 0.02, 1e-3
@@ -35,9 +35,8 @@ def best(
   caps = caps if max(zero, highest - zero) > 1 else (1,)
   shifts = (9, 10, 11) if symbols.size <= _SMALL else (9, 10)
   found: list[tuple[float, Model]] = []
-  walks = {}
-  for way in adaptive.ways(symbols.shape):
-    walks[way] = walked = adaptive.matrix(symbols, way)
+  for way in adaptive_model.ways(symbols.shape):
+    walked = adaptive_model.matrix(symbols, way)
     part = walked[: max(1, _PART // walked.shape[1])]
     unit = adaptive_fit.unit_of(counts, zero, caps[0])
     flat = Model(
@@ -49,7 +48,7 @@ def best(
   least = min(found, key=lambda x: x[0])
   fitted = [x for x in found if x[1].weights.any()]
   _, model = min(fitted or [least], key=lambda x: x[0])
-  walked = walks[model.way]
+  walked = adaptive_model.matrix(symbols, model.way)
   part = walked[: max(1, _PART // walked.shape[1])]
   others = [model] if fitted else []
   if fitted and len(caps) > 1:
@@ -61,7 +60,7 @@ def best(
       if (shift, other.cap) != (model.shift, model.cap):
         shifted = _shifted(other, shift)
         least = min(least, (cost(part, shifted), shifted), key=lambda x: x[0])
-  return least[1], walks[least[1].way]
+  return least[1], adaptive_model.matrix(symbols, least[1].way)
 
 
 def _candidates(walked, flat):
@@ -100,8 +99,8 @@ def _shifted(model, shift):
 
 def cost(walked: Int16[np.ndarray, 'rows columns'], model: Model) -> float:
   """Bits of the record."""
-  events = adaptive.events(walked, model)
-  return 8 * len(adaptive.head(model)) + float(_COSTS[events >> 16].sum())
+  events = adaptive_model.events(walked, model)
+  return 8 * len(adaptive_model.head(model)) + float(_COSTS[events >> 16].sum())
 
 
 def distances(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from jcompress import encoded, tree
-from jcompress.code import adaptive, adaptive_fit, adaptive_search
+from jcompress.code import adaptive_fit, adaptive_model, adaptive_search
 from jcompress.code.adaptive_loops import CLASSES
 from jcompress.code.orders import order, zero_of
 
@@ -56,7 +56,7 @@ def cheaper(
   codes = tree.to_host(whole.codes).astype(np.int64)
   symbols = codes - places[0] if ranks is None else ranks[codes]
   zero = zero if ranks is None else int(ranks[zero])
-  if max(zero, len(places) - 1 - zero) > adaptive.MOST or len(places) < 2:
+  if max(zero, len(places) - 1 - zero) > adaptive_model.MOST or len(places) < 2:
     return leaf
 
   def with_symbols(symbols):
@@ -112,7 +112,7 @@ def _bits(symbols, zero, k):
     seen = counts[: symbols.max() + 1]
     model, walked = adaptive_search.best(symbols, zero, seen)
     found = adaptive_fit.classes(walked, model)
-    classes = adaptive.unwalked(found, symbols.shape, model.way)
+    classes = adaptive_model.unwalked(found, symbols.shape, model.way)
   table = np.zeros((CLASSES, most + 1))
   np.add.at(table, (classes, np.abs(symbols - zero)), 1)
   shares = (of_each + 0.5) / (of_each + 0.5).sum()

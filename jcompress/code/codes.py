@@ -11,7 +11,7 @@ import math
 import numpy as np
 from jaxtyping import Integer
 
-from jcompress.code import adaptive, masks, streams, wire
+from jcompress.code import adaptive, adaptive_model, masks, streams, wire
 
 FLAT, SPLIT, JOINT = WAYS = range(3)
 _LARGE, _CLEARLY = 1 << 16, 0.99
@@ -93,7 +93,7 @@ def decode(
 
 
 def _encode_joint(codes, zero, ranks):
-  if codes.size < 2 or int(codes.max()) > 2 * adaptive.MOST:
+  if codes.size < 2 or int(codes.max()) > 2 * adaptive_model.MOST:
     return None
   if ranks is not None:
     codes, zero = ranks[codes], int(ranks[zero])

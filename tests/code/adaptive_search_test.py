@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jcompress.code import adaptive, adaptive_search
+from jcompress.code import adaptive, adaptive_model, adaptive_search
 
 
 def _best(x, zero):
@@ -18,7 +18,7 @@ def test_an_image_line_is_found():
   line = rng.normal(0, 1.2, (200, 14))
   scale = np.exp(np.tile(line, 14) - 1.5)
   x = _codes(rng, scale)
-  pairs = adaptive_search.distances(adaptive.matrix(x, 0), 7, 8)
+  pairs = adaptive_search.distances(adaptive_model.matrix(x, 0), 7, 8)
   assert pairs[0] == (1, 14)
   model = _best(x, 7)
   assert (model.way, model.far % 14) == (0, 0) and model.far
@@ -31,7 +31,7 @@ def test_channels_are_found_as_the_nearer_distance():
   pixel = rng.normal(0, 1.2, (200, 6))
   scale = np.exp(np.tile(pixel, 20) - 1.5)
   pairs = adaptive_search.distances(
-    adaptive.matrix(_codes(rng, scale), 0), 7, 8
+    adaptive_model.matrix(_codes(rng, scale), 0), 7, 8
   )
   assert (6, 12) in pairs and (6, 18) in pairs
 
@@ -39,8 +39,9 @@ def test_channels_are_found_as_the_nearer_distance():
 def test_nothing_is_found_where_nothing_is():
   rng = np.random.default_rng(0)
   x = _codes(rng, np.ones((300, 200)))
-  assert adaptive_search.distances(adaptive.matrix(x, 0), 7, 8) == []
-  assert adaptive_search.distances(adaptive.matrix(x[:, :4], 0), 7, 8) == []
+  for part in (x, x[:, :4]):
+    walked = adaptive_model.matrix(part, 0)
+    assert adaptive_search.distances(walked, 7, 8) == []
   assert not _best(x, 7).weights.any()
   zeros = np.zeros((40, 50), int)
   zeros[3, 4] = 1

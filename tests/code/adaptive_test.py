@@ -8,7 +8,7 @@ import real_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jcompress.code import adaptive, codes, wire
+from jcompress.code import adaptive, adaptive_model, codes, wire
 
 
 def structured(rows=200, columns=90, k=6, seed=0):
@@ -69,19 +69,8 @@ def test_pixels_of_channels_side_by_side_find_each_other():
   x = np.clip(np.round(rng.laplace(0, scale)), -7, 7).astype(int) + 7
   across = x.T.copy()
   for given_ in (x, across):
-    model = adaptive.read_head(wire.Reader(round_trip(given_, 7), 'test'))
+    model = adaptive_model.read_head(wire.Reader(round_trip(given_, 7), 'test'))
     assert model.way == (given_ is across)
-
-
-def test_the_head_by_hand():
-  weights = np.array([-2, 1, 2, 3, -4, 5, 6])
-  model = adaptive.Model(1, 7, 14, 3, 300, 1, 10, 9, weights)
-  data = adaptive.head(model)
-  want = '1d 07 0e 03 ac02 09 feffff 01 02 03 fc 05 06'
-  assert data == bytes.fromhex(want)
-  back = adaptive.read_head(wire.Reader(data, 'test'))
-  np.testing.assert_array_equal(back.weights, weights)
-  assert back[:-1] == model[:-1]
 
 
 def test_what_is_not_for_the_model():
@@ -91,7 +80,7 @@ def test_what_is_not_for_the_model():
   assert encode(np.array([1])) is None
   assert encode(np.array([0, 511])) is None
   assert encode(np.array([0, 0, 256]), 0) is None
-  assert encode(np.arange(adaptive.MAX_COLUMNS + 1) % 2) is None
+  assert encode(np.arange(adaptive_model.MAX_COLUMNS + 1) % 2) is None
   assert encode(np.array([0, 300, 200]), 200) is not None
 
 
@@ -129,40 +118,6 @@ def test_damage_gives_an_array_or_a_value_error():
   for shape in ((61, 50), (60, 49), (50, 60), (0, 50), (2**20, 2**20)):
     with pytest.raises(ValueError):
       adaptive.decode(record, shape)
-
-
-@pytest.mark.parametrize(
-  'head',
-  [
-    {'way': 3},
-    {'zero': 15},
-    {'highest': 511, 'zero': 255},
-    {'highest': 400},
-    {'highest': 0, 'zero': 0},
-    {'near': 0},
-    {'near': 51},
-    {'far': 1},
-    {'far': 51},
-    {'unit': 0},
-    {'unit': 129},
-    {'cap': 1, 'unit': 17},
-    {'shift': 12},
-  ],
-  ids=str,
-)
-def test_an_impossible_model_is_refused(head):
-  x = structured(60, 50) + 6
-  model, walked = (
-    adaptive.read_head(wire.Reader(adaptive.encode(x, 6), 'test')),
-    adaptive.matrix(x, 0),
-  )
-  model = model._replace(way=0, near=1, far=0)
-  words = adaptive.words(walked, model)
-  np.testing.assert_array_equal(
-    adaptive.decode(adaptive.head(model) + words, x.shape), x
-  )
-  with pytest.raises(ValueError, match='Damaged context stream'):
-    adaptive.decode(adaptive.head(model._replace(**head)) + words, x.shape)
 
 
 def test_a_real_net_is_as_small_as_recorded():

@@ -1,26 +1,39 @@
 """Tests of the compiling of loops."""
 
-import importlib.util
 import subprocess
 import sys
+import types
 
 import numpy as np
 
 from jcompress.code import compiled
 
 
+@compiled.compiled
 def _double(x):
   for i in range(len(x)):
     x[i] *= 2
 
 
+@compiled.compiled
+def _twice(x):
+  """Doubles two times."""
+  _double(x)
+  _double(x)
+
+
+def test_a_function_may_call_another():
+  x = np.arange(3.0)
+  _twice(x)
+  np.testing.assert_array_equal(x, [0, 4, 8])
+  assert _twice.compiled.signatures
+  assert 'Doubles' in _twice.__doc__
+
+
 def test_without_numba_the_function_runs_as_it_is(monkeypatch):
   monkeypatch.setitem(sys.modules, 'numba', None)
-  spec = importlib.util.find_spec('jcompress.code.compiled')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  f = module.compiled(_double)
-  assert f is _double and f.py_func is _double
+  f = compiled.compiled(_double.py_func)
+  assert f.compiled is f.py_func is _double.py_func
   x = np.arange(3)
   f(x)
   np.testing.assert_array_equal(x, [0, 2, 4])
@@ -29,19 +42,15 @@ def test_without_numba_the_function_runs_as_it_is(monkeypatch):
 def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch):
   asked = []
 
-  def njit(f=None, **settings):
-    asked.append(settings.get('cache'))
-    if settings.get('cache'):
+  def njit(cache=False, **settings):
+    asked.append(cache)
+    if cache:
       raise RuntimeError('cannot cache function: no locator available')
     return lambda f: f
 
-  class Numba:
-    pass
-
-  Numba.njit = staticmethod(njit)
-  monkeypatch.setattr(compiled, 'numba', Numba)
-  assert compiled.compiled(_double) is _double
-  assert asked == [True, None]
+  monkeypatch.setitem(sys.modules, 'numba', types.SimpleNamespace(njit=njit))
+  assert compiled.compiled(_double.py_func).compiled is _double.py_func
+  assert asked == [True, False]
 
 
 def test_importing_the_package_does_not_import_numba():

@@ -321,7 +321,7 @@ def test_a_header_that_is_a_bomb():
     assert _try(_framed(wire.varint(2 * len(head) + 1) + head)) is None
 
 
-@pytest.mark.parametrize('coder', ['raw', 'huffman', 'zstd', 'ans'])
+@pytest.mark.parametrize('coder', streams.CODERS)
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_signed_damage_of_records_under_each_coder(coder, data):
