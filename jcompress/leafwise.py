@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from jcompress.base import Compressor, Leaf, is_leaf, no_penalty, no_update
+from jcompress.one_by_one import one_by_one
 from jcompress.passing import checked
 
 
@@ -31,7 +32,7 @@ def leafwise(
 
   def init_tree(params):
     outer = jax.tree.structure(params)
-    pairs = [init(w) for w in jax.tree.leaves(params)]
+    pairs = outer.flatten_up_to(one_by_one(init, params))
     latent = outer.unflatten(_wrap(l) for l, _ in pairs)
     return latent, outer.unflatten(s for _, s in pairs)
 
@@ -39,7 +40,9 @@ def leafwise(
     return map_leaves(lambda l, s: view(_unwrap(l), s), latent, state)
 
   def encode_tree(latent, state):
-    return map_leaves(lambda l, s: encode(_unwrap(l), s), latent, state)
+    return one_by_one(
+      lambda l, s: encode(_unwrap(l), s), latent, state, is_leaf=is_leaf
+    )
 
   def penalty_tree(latent, state):
     parts = map_leaves(lambda l, s: penalty(_unwrap(l), s), latent, state)

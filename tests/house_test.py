@@ -16,7 +16,7 @@ FLOORS = (
   ('traced', 'arithmetic', 'losses'),
   ('encoded', 'channels'),
   ('code', 'base'),
-  ('passing',),
+  ('passing', 'one_by_one'),
   ('leafwise', 'stacked'),
   ('mask', 'combine', 'optimizer', 'reports'),
   ('train', 'bridge', 'chain'),

@@ -12,6 +12,7 @@ from jcompress.mask import apply_mask, encode_sparse, live_weights
 from jcompress.numerics.counts import counting, nearest_share
 from jcompress.numerics.whole import require_whole
 from jcompress.numerics.wide import tree_to_unit
+from jcompress.one_by_one import one_by_one
 from jcompress.passing import checked
 from jcompress.prune.threshold import largest_mask
 
@@ -84,7 +85,7 @@ def magnitude_prune(
     if scope == 'global':
       found = rank(comparable(w, fresh), mask, calls)
     else:
-      found = jax.tree.map(lambda x, old: rank(x, old, calls), w, mask)
+      found = one_by_one(lambda x, old: rank(x, old, calls), w, mask)
     return jax.tree.map(
       lambda m, l, x: jnp.where(jnp.any(x != 0), m, True) & l, found, live, w
     )
