@@ -47,6 +47,8 @@ def get_config(row='hard_concrete'):
     config.epochs = 40.0
   config.rate = 1e-3
   config.gate_rate = 1e-2
+  config.dropout = 0.5
+  config.penalty = 2.0  # a weight, over the number of examples
   return config
 
 
@@ -62,7 +64,8 @@ def get_stages(config, task):
   dense = Begin('dense', f'deep_compression.py:{config.model}', 'dense')
   examples = task.train.steps * task.train.size
   if config.method == 'hard_concrete':
-    gated = jc.select(jc.KERNELS, jc.hard_concrete(2 / examples))
+    gates = jc.hard_concrete(config.penalty / examples, dropout=config.dropout)
+    gated = jc.select(jc.KERNELS, gates)
     tx = lambda start: of_gates(config, start)
     return [dense, Train('train', gated, tx, config.epochs)]
   noisy = lambda start: variational(start, examples)

@@ -78,8 +78,9 @@ def get_config(row='dense'):
     config.density = dict(fc1=0.065, fc2=0.1, fc3=0.3)
   config.rounds = 5
   config.examples_seen = 4000 if config.method == 'layer_obs' else 2000
-  config.rate = 1e-3
+  config.rate = 3e-3 if config.method == 'rigl' else 1e-3
   config.decay = 0.2
+  config.scale_start = True
   return config
 
 
@@ -129,6 +130,7 @@ def get_stages(config, task):
         jc.rigl(
           1 - density_of_all(config, start.params),
           end=max(1, round(0.75 * start.steps)),
+          scale_start=config.scale_start,
         )
       )
       return [train(sparse, epochs=config.epochs_from_scratch)]

@@ -79,6 +79,7 @@ from jcompress.prune.biased_decay import biased_decay, remove_units
 from jcompress.prune.data_free import data_free_prune
 from jcompress.prune.dead_units import fold_dead_units
 from jcompress.prune.dropout import dropout_rate
+from jcompress.prune.fan_in import scale_to_fan_in
 from jcompress.prune.hard_concrete import hard_concrete, hard_concrete_labels
 from jcompress.prune.increase import obd_increase, obs_increase
 from jcompress.prune.layer_obs import layer_obs
@@ -267,6 +268,7 @@ __all__ = [
   'run_packed',
   'save',
   'scale_by_glorot',
+  'scale_to_fan_in',
   'schedules',
   'second_moment',
   'select',

@@ -13,6 +13,7 @@ from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.whole import require_whole
 from jcompress.passing import checked
 from jcompress.prune.densities import Densities, resolve_densities
+from jcompress.prune.fan_in import scale_to_fan_in
 from jcompress.prune.magnitude import require_one_criterion
 from jcompress.prune.regrowth import largest_among, random_masks
 
@@ -32,6 +33,7 @@ def rigl(
   densities: str | Densities = 'erdos_renyi_kernel',
   zeros_grow: bool = False,
   keep_zeros: bool = False,
+  scale_start: bool = False,
   seed: int = 0,
 ) -> Compressor:
   """Trains a network that is sparse from the start (the rigged lottery).
@@ -71,6 +73,8 @@ def rigl(
       zero; what is not zero is active first.
     keep_zeros: whether an array that is all zeros at `init` stays so, without
       `zeros_grow`. Otherwise a random part of it is active, as of all others.
+    scale_start: whether the active weights are scaled to the inputs that their
+      units have left, see `scale_to_fan_in`: for a new network.
     seed: of the first choice of active weights.
 
   Raises:
@@ -107,6 +111,8 @@ def rigl(
       keep_zeros=keep_zeros,
       seed=seed,
     )
+    if scale_start:
+      params = scale_to_fan_in(params, mask)
     start = RigLState(jnp.zeros([], jnp.int32), mask, live)
     return apply_mask(params, mask), start
 
