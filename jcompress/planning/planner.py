@@ -63,8 +63,9 @@ def plan(
       inputs made up.
     pattern: of the arrays to choose for: those that are floats with two or more
       axes and 1,024 entries.
-    methods: to choose from: `'steps'`, `'linear'`, `'kmeans'`, `'gptq'` where
-      there are moments, `'hqq'`, `'grid'` (NF4 and small floats).
+    methods: to choose from: `'steps'`, `'linear'`, `'kmeans'`, `'gptq'` and
+      `'adaround'` where there are moments, `'hqq'`, `'grid'` (NF4 and small
+      floats).
     layout: where a kernel has its outputs: `'jax'` last, `'torch'` first.
 
   Returns:
