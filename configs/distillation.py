@@ -40,6 +40,7 @@ METHODS = (
 )
 ROWS = tuple(f'{m}{end}' for m in METHODS for end in ('', '_taught'))
 DENSE = 'deep_compression.py:lenet5', 'dense'
+TEACHER = 'distillation.py:identity', 'train'
 
 
 def get_config(row='identity'):
@@ -87,7 +88,7 @@ def get_stages(config, task):
   compressors = {
     'identity': jc.identity(),
     'binary': kernels(jc.binary_weight()),
-    'ternary': kernels(jc.trained_ternary()),
+    'ternary': kernels(jc.trained_ternary(start=None)),
     'two_bits': kernels(jc.learned_step(config.bits)),
     'pruned_95': lambda start: pruned(config, start),
     'pruned_98': lambda start: pruned(config, start),
@@ -113,7 +114,7 @@ def train(config, name, compressor, epochs, tx):
     return Train(name, compressor, tx, epochs)
   loss = taught(config.temperature, config.weight)
   return Train(
-    name, compressor, tx, epochs, loss, teacher=Begin('teacher', *DENSE)
+    name, compressor, tx, epochs, loss, teacher=Begin('teacher', *TEACHER)
   )
 
 
