@@ -28,6 +28,7 @@ FLOORS = (
   ('__init__',),
   ('experiments',),
   ('main',),
+  ('__main__',),
 )
 FILES = sorted(ROOT.rglob('*.py'))
 
