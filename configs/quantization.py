@@ -10,7 +10,7 @@ epochs. Errors are of decoded parameters; bits are those of the file over all
 431,080 parameters. On all of Fashion-MNIST, seed 0 (dense 8.40 %):
 
                                                 error, %
-                                            at once  trained   bytes   bits
+                                            at once trained     bytes   bits
     pruned             float32                 8.48           131,701  2.444
     kmeans_8           8 values a layer        8.64    8.44    25,109  0.466
     kmeans_one_8       8 values in all         9.75    8.84    23,987  0.445

@@ -50,6 +50,7 @@ made up of random words:
     plan_7000          6,996,036   0.9645
     plan_8500_free     8,473,908   0.9746
 
+In float32 these are 90.3 MB. On sentences that it knows `plan_8500` has 0.9900.
 The Fisher diagonal is of derivatives along random signs: with other signs,
 `fisher_8` came out at 0.862.
 

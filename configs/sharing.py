@@ -12,15 +12,23 @@ take four times as long. On all of Fashion-MNIST, seed 0
 (`--config.data=fashion_mnist`), errors in percent of the decoded file; dense
 they are 10.41 and 8.40:
 
-                          LeNet-300-100                LeNet-5
-                       at once trained  ratio     at once trained  ratio
-    hashed_8                    10.86    9.5x               9.74    9.5x
-    narrow_8                    12.19    9.6x              10.01    9.9x
-    hashed_64                   13.45   68.9x              11.74   70.1x
-    narrow_64                   20.52   79.2x              13.34   70.5x
-    soft                 36.21  14.02  134.5x            not run
-    soft_pruned          10.54  10.55   68.1x       10.51   9.61  116.2x
-    soft_pruned_long                                 9.25   8.72  117.8x
+                             at once  trained  weights    bytes   ratio
+    hashed_8                            10.86   33,667  112,334    9.5x
+    narrow_8                            12.19   32,923  110,537    9.6x
+    hashed_64                           13.45    4,570   15,467   68.9x
+    narrow_64                           20.52    3,967   13,469   79.2x
+    soft                       36.21    14.02    7,149    7,931  134.5x
+    soft_pruned                10.54    10.55   18,711   15,671   68.1x
+    lenet5_hashed_8                      9.74   54,369  180,976    9.5x  *
+    lenet5_narrow_8                     10.01   52,426  174,411    9.9x
+    lenet5_hashed_64                    11.74    7,307   24,612   70.1x  *
+    lenet5_narrow_64                    13.34    7,285   24,463   70.5x  *
+    lenet5_soft_pruned         10.51     9.61   14,068   14,843  116.2x
+    lenet5_soft_pruned_long     9.25     8.72   14,056   14,633  117.8x
+
+Weights are those that are not zero, or buckets, biases included. Rows with a
+star were trained on a GPU, the others on two CPU cores. Soft weight-sharing of
+the dense LeNet-5 was not run.
 
 *At once* is after the stage `soft`. The ratios of narrow networks are to the
 whole LeNet, where `result.json` has their own size for a measure.

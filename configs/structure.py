@@ -8,17 +8,17 @@ the stages `remove`, `recalibrate` (batch statistics measured again on 10,000
 images) and the last one, and parameters and multiply-accumulates; on all of
 Fashion-MNIST (`--config.data=fashion_mnist`), seed 0:
 
-                       removed  again  trained  parameters        MACs
+                       removed  again  trained  parameters        MACs  faster
     resnet20_dense                        7.80     269,434  30,821,248
-    resnet20_l1          75.79  43.74     8.39     135,466  15,467,392
-    resnet20_slimming    79.60  16.61     7.65     136,778  16,737,472
-    resnet20_lasso        8.85   8.91     8.97     176,490  26,284,090
-    resnet20_pipeline                     9.57     176,490  26,284,090
+    resnet20_l1          75.79  43.74     8.39     135,466  15,467,392   1.33x
+    resnet20_slimming    79.60  16.61     7.65     136,778  16,737,472   1.07x
+    resnet20_lasso        8.85   8.91     8.97     176,490  26,284,090   0.96x
+    resnet20_pipeline                     9.57     176,490  26,284,090   0.97x
     lenet5_dense                          8.40     431,080   2,293,000
-    lenet5_l1            64.92           10.11      47,645     585,000
-    lenet5_lasso         12.10            9.37      74,498   1,716,350
-    lenet5_lasso_conv    15.00            9.58     169,212     489,800
-    lenet5_pipeline                      10.07      74,498   1,716,350
+    lenet5_l1            64.92           10.11      47,645     585,000   1.80x
+    lenet5_lasso         12.10            9.37      74,498   1,716,350   1.61x
+    lenet5_lasso_conv    15.00            9.58     169,212     489,800   1.44x
+    lenet5_pipeline                      10.07      74,498   1,716,350   1.55x
 
 `l1` removes half of the filters of the first layer of each block (Li et al.:
 ResNet-56 on CIFAR-10 without 27.6 % of its MACs, 6.96 -> 6.94 %), of LeNet-5
@@ -29,7 +29,8 @@ filters are left (Wen et al.: 5 and 19 on MNIST, 0.9 -> 0.8 %). `pipeline` goes
 on from `lasso`: 70 % of the weights are pruned, the rest is rounded to 4 bits,
 in one file: 53,548 bytes (20x) of ResNet-20, 18,232 (95x) of LeNet-5.
 
-Latency is measured by `tests/benchmarks/latency.py`, from the files.
+*Faster* is the latency of a batch of 8 against the dense network in turns, of
+`python tests/benchmarks/latency.py DENSE.jcz OTHERS.jcz`, from the files.
 
 References:
   Li et al., Pruning Filters for Efficient ConvNets, 2017, arXiv 1608.08710.

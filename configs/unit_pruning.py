@@ -9,14 +9,14 @@ units that are not needed: those without which no more than half a percent of
 5,000 training images is answered wrongly in addition. `data_free` merges units
 that do nearly the same, as many as its own cut-off says, and looks at no image.
 The small network trains on: 40 epochs of LeNet-300-100, 10 of LeNet-5. On all
-of Fashion-MNIST (`--config.data=fashion_mnist`), seed 0, errors of the decoded
-file, weights in float32:
+of Fashion-MNIST (`--config.data=fashion_mnist`), seed 0, errors in percent of
+the decoded file, dense 10.41 and 8.40; weights that are not zero, in float32:
 
-                           at once  trained  weights  ratio    dense
-    biased_decay           10.68 %   9.57 %  175,755   1.8x  10.41 %
-    data_free              24.84 %  10.08 %  100,568   3.2x  10.41 %
-    lenet5_biased_decay     9.19 %   8.16 %  245,361   2.1x   8.40 %
-    lenet5_data_free       10.16 %   8.23 %  206,433   2.5x   8.40 %
+                         at once  trained  weights    bytes  ratio
+    biased_decay           10.68     9.57  175,755  587,397   1.8x
+    data_free              24.84    10.08  100,568  336,488   3.2x
+    lenet5_biased_decay     9.19     8.16  245,361  814,760   2.1x
+    lenet5_data_free       10.16     8.23  206,433  685,810   2.5x
 
 Srinivas & Babu report up to 85 % fewer parameters of a network for MNIST (6.7x)
 without significant loss; Hanson & Pratt count the hidden units of networks for

@@ -148,7 +148,7 @@ from jcompress.traced.stacked_axes import stacked_axes
 from jcompress.train import TrainState, init_train_state, train_step
 from jcompress.tree import KERNELS
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 __all__ = [
   'ActivationRange',

@@ -58,8 +58,9 @@ jcompress --version
 TRAIN = """\
 jcompress train --config=FILE.py[:ROW] [--config.KEY=VALUE ...] --workdir=FOLDER
 
-Runs the stages of a config file, or of one of its rows. A run that was cut off
-goes on where it stopped, and ends in the same bytes. Ctrl-C saves and stops."""
+Runs the stages of a config file, or of one of its rows; --config=jcompress:NAME
+is one that comes with the package. A run that was cut off goes on where it
+stopped, and ends in the same bytes. Ctrl-C saves and stops."""
 
 INSPECT = """\
 jcompress inspect FILE.jcz

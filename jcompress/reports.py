@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jcompress import encoded, tree
+from jcompress import encoded, html_table, tree
 from jcompress.code import archive, container
 from jcompress.patterns import shortened
 
@@ -157,6 +157,10 @@ class Report:
     console = Console(width=WIDTH, file=io.StringIO(), record=True)
     console.print(self.table(), crop=False)
     return console.export_text()
+
+  def _repr_html_(self) -> str:
+    """The report as a table for a notebook."""
+    return html_table.table(COLUMNS, self.cells(), 'total')
 
 
 def report(source: Any) -> Report:

@@ -1,26 +1,36 @@
-"""What the documentation says is run: doctests, and the README's examples."""
+"""What the documentation says is run: doctests, and the blocks of its pages."""
 
 import doctest
 import importlib
+import importlib.util
 import pathlib
 import pkgutil
 import re
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import jcompress as jc
+from jcompress.experiments import recipe
 
 ROOT = pathlib.Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')])
+BLOCK = re.compile(r'(?:<!-- (.*?) -->\n)?```python\n(.*?)```', re.S)
+START = ROOT / 'docs/index.md'
+RECIPES = ROOT / 'docs/guides/recipes.md'
 MADE_OF = (
   'changes data evaluation files recipe removal runs tasks teaching'.split()
 )
 MODULES = [
   m.name for m in pkgutil.walk_packages(jc.__path__, prefix='jcompress.')
 ]
+
+
+def blocks(page):
+  """What is said of each block of Python, and its text."""
+  return BLOCK.findall(page.read_text())
 
 
 @pytest.mark.parametrize('name', MODULES)
@@ -31,12 +41,42 @@ def test_doctests_hold_and_modules_have_docstrings(name):
   assert is_package or module.__doc__
 
 
+@pytest.fixture(scope='module')
+def given():
+  """The names that the first page makes for all others."""
+  names = {}
+  exec(blocks(START)[0][1], names)
+  return names
+
+
+@pytest.mark.filterwarnings('default')
+@pytest.mark.parametrize(
+  'page',
+  [p for p in PAGES if blocks(p) and p != RECIPES],
+  ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_the_blocks_of_a_page_run_one_after_the_other(
+  page, given, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  names = {'tx': optax.adam(1e-2), **given}
+  if page.name == 'README.md':
+    names['batches'] = given['batches'][:3]
+  missing = []
+  for said, source in blocks(page):
+    needed = said.removeprefix('needs ')
+    if needed != said and importlib.util.find_spec(needed) is None:
+      missing.append(needed)
+      continue
+    trains_again = 'ts = jc.init_train_state(share, tx, pruned)\n'
+    source = re.sub(r'\.\.\. .*\n', trains_again, source)
+    exec(compile(source, str(page), 'exec'), names)
+  if missing:
+    pytest.skip(f'The blocks that need {missing} were not run.')
+
+
 def test_the_readme_method_is_binary_connect():
-  (source,) = re.findall(
-    r'```python\n(def binary_connect.*?)```',
-    (ROOT / 'README.md').read_text(),
-    re.S,
-  )
+  *_, (_, source) = blocks(ROOT / 'README.md')
   names = {'jc': jc, 'jnp': jnp}
   exec(source, names)
   comp = names['binary_connect']()
@@ -49,30 +89,9 @@ def test_the_readme_method_is_binary_connect():
   np.testing.assert_array_equal(decoded, [1, -1, 1])
 
 
-def test_the_readme_loop_runs(tmp_path, monkeypatch):
-  loop, *_ = re.findall(
-    r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.S
-  )
-  monkeypatch.chdir(tmp_path)
-  key = jax.random.key(0)
-  params = {'fc1': {'kernel': jax.random.normal(key, (8, 4))}}
-  names = {
-    'params': params,
-    'tx': optax.adam(1e-2),
-    'batches': [jnp.ones((3, 8))] * 2,
-    'loss_fn': lambda p, x: ((x @ p['fc1']['kernel']) ** 2).mean(),
-  }
-  trains_again = 'ts = jc.init_train_state(share, tx, pruned)\n'
-  assert '...' in loop
-  exec(re.sub(r'\.\.\. .*\n', trains_again, loop), names)
-  assert (tmp_path / 'model.jcz').exists()
-  assert names['params']['fc1']['kernel'].shape == (8, 4)
-
-
 @pytest.mark.slow
-def test_the_readme_recipe_runs(tmp_path):
-  text = (ROOT / 'README.md').read_text()
-  (source,) = re.findall(r'```python\n(def get_config.*?)```', text, re.S)
+def test_the_recipe_of_the_guide_runs(tmp_path):
+  ((_, source),) = blocks(RECIPES)
   names = {
     'jc': jc,
     'optax': optax,
@@ -80,14 +99,15 @@ def test_the_readme_recipe_runs(tmp_path):
       n: importlib.import_module(f'jcompress.experiments.{n}') for n in MADE_OF
     },
     'models': importlib.import_module('jcompress.models'),
-    'Train': importlib.import_module('jcompress.experiments.recipe').Train,
+    'Train': recipe.Train,
+    'half_cosine': recipe.half_cosine,
   }
   exec(source.replace('resnet20', 'resnet8'), names)
   functions = (names[n] for n in ('get_config', 'get_task', 'get_stages'))
-  recipe = names['recipe'].Recipe('readme', '', *functions)
-  config = recipe.config()
+  mine = recipe.Recipe('guide', '', *functions)
+  config = mine.config()
   config.examples, config.epochs = 256, 0.5
-  result = names['runs'].run_recipe(recipe, config, tmp_path)
+  result = names['runs'].run_recipe(mine, config, tmp_path)
   assert list(result['stages']) == [
     'dense',
     'cut',

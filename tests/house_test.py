@@ -10,7 +10,7 @@ import jcompress
 ROOT = pathlib.Path(jcompress.__file__).parent
 
 FLOORS = (
-  ('numerics', 'patterns', 'schedules'),
+  ('numerics', 'patterns', 'schedules', 'html_table'),
   ('tree',),
   ('finite',),
   ('traced', 'arithmetic', 'losses'),
@@ -28,6 +28,7 @@ FLOORS = (
   ('__init__',),
   ('experiments',),
   ('main',),
+  ('__main__',),
 )
 FILES = sorted(ROOT.rglob('*.py'))
 

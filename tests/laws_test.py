@@ -1,4 +1,4 @@
-"""Every compressor obeys every law (the laws are listed in the README).
+"""Every compressor obeys every law (the laws are listed in docs/why.md).
 
 What several laws look at is computed once: all tests of a file run in one
 process, and the training of a compressor in each dtype is kept there.

@@ -110,3 +110,11 @@ def test_zero_size_and_scalar_leaves_have_rows():
 def test_params_that_were_not_encoded_are_refused():
   with pytest.raises(ValueError, match='Not an encoded tree'):
     jc.report({'w': jnp.ones(3)})
+
+
+def test_a_notebook_shows_every_row_escaped():
+  report = jc.report({'a<b': TREE['b'], 'c': encoded.Dense(jnp.ones(3))})
+  html = report._repr_html_()
+  assert html.count('<tr>') == 1 + 2 + 2  # head, leaves, header and total
+  assert '<td>a&lt;b</td>' in html and 'a<b' not in html
+  assert f'<td>{report.total.file_bytes:,}</td>' in html

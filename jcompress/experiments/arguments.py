@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from jcompress.experiments import recipe
+from jcompress.experiments import bundled, recipe
 from jcompress.experiments.recipe import Recipe
 
 _HELP = '-h', '-help', '--help', '--helpfull', '--helpshort'
@@ -30,9 +30,12 @@ class Parser:
   def config(self, words: Sequence[str]) -> None:
     """`--config=FILE.py[:ROW]`, and `--config.KEY=VALUE` by its keys.
 
+    `jcompress:NAME[:ROW]` is a config that comes with the package.
+
     Raises:
       ValueError: the file is missing, has an error, or lacks a function.
     """
+    words = _located(words)
     name = _config_of(words)
     if name is not None:
       recipe.load(name)  # says what is wrong with it in one line
@@ -86,7 +89,7 @@ class Parser:
         print(f'  --{name}: {self.values[name].help}')
       return False
     try:
-      self.others = self.values(['jcompress', *words])[1:]
+      self.others = self.values(['jcompress', *_located(words)])[1:]
     except (AttributeError, KeyError) as error:
       # ml_collections says which key it does not know, and what may be meant.
       said = str(error.args[0])
@@ -128,6 +131,17 @@ def config_of(name: str, changes: Sequence[str]) -> tuple[Recipe, Any]:
   parser.config(words)
   parser.parse(words, 0)
   return parser.recipe(), parser.values.config
+
+
+def _located(words):
+  """The words, with the path of a config that comes with the package."""
+  name = _config_of(words)
+  if name is None or not name.startswith(bundled.PREFIX):
+    return words
+  path = bundled.located(name)
+  meant = name, f'config={name}'
+  is_it = lambda word: word.lstrip('-') in meant
+  return [word.replace(name, path) if is_it(word) else word for word in words]
 
 
 def _config_of(words):

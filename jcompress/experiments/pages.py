@@ -1,11 +1,11 @@
 """Self-contained HTML pages: tables, figures, a few sentences."""
 
 import base64
-import html
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jcompress.html_table import escaped, table
 from jcompress.reports import COLUMNS, Report
 
 _STYLE = """
@@ -35,7 +35,7 @@ def render(
     figures: caption to matplotlib figure.
   """
   rows = ''.join(
-    f'<li>{_text(k)}: <b>{_text(v)}</b></li>' for k, v in facts.items()
+    f'<li>{escaped(k)}: <b>{escaped(v)}</b></li>' for k, v in facts.items()
   )
   images = [image(caption, figure) for caption, figure in figures.items()]
   parts = [f'<ul>{rows}</ul>', table(COLUMNS, report.cells(), 'total'), *images]
@@ -52,29 +52,20 @@ def page(title: str, parts: Sequence[str]) -> str:
   return (
     f'<!doctype html><html lang="en"><meta charset="utf-8">'
     f'<meta name="viewport" content="width=device-width">'
-    f'<title>{_text(title)}</title><style>{_STYLE}</style>'
-    f'<h1>{_text(title)}</h1>{"".join(parts)}</html>\n'
+    f'<title>{escaped(title)}</title><style>{_STYLE}</style>'
+    f'<h1>{escaped(title)}</h1>{"".join(parts)}</html>\n'
   )
 
 
 def heading(text: str) -> str:
-  return f'<h2>{_text(text)}</h2>'
+  return f'<h2>{escaped(text)}</h2>'
 
 
 def image(caption: str, figure: Any) -> str:
   """A figure under its caption, inside the page."""
   data = base64.b64encode(png(figure)).decode()
   source = f'data:image/png;base64,{data}'
-  return f'{heading(caption)}<img alt="{_text(caption)}" src="{source}">'
-
-
-def table(
-  header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = ''
-) -> str:
-  """A table; of the kind `'total'` its last row is the sum of the others."""
-  row = lambda cells, tag: ''.join(f'<{tag}>{_text(c)}</{tag}>' for c in cells)
-  lines = ''.join(f'<tr>{row(cells, "td")}</tr>' for cells in rows)
-  return f'<table class="{kind}"><tr>{row(header, "th")}</tr>{lines}</table>'
+  return f'{heading(caption)}<img alt="{escaped(caption)}" src="{source}">'
 
 
 def png(figure: Any) -> bytes:
@@ -82,7 +73,3 @@ def png(figure: Any) -> bytes:
   buffer = io.BytesIO()
   figure.savefig(buffer, format='png', dpi=150, metadata={'Software': None})
   return buffer.getvalue()
-
-
-def _text(x):
-  return html.escape(str(x))

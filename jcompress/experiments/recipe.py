@@ -10,6 +10,7 @@ import ml_collections
 import optax
 
 from jcompress.base import Compressor
+from jcompress.experiments import bundled
 from jcompress.experiments.networks import Variables
 from jcompress.experiments.sources import Source
 from jcompress.experiments.task import Task
@@ -201,7 +202,7 @@ def defaults(**numbers: Any) -> ml_collections.ConfigDict:
 
 
 def load(name: str) -> Recipe:
-  """Reads a config file: `'FILE.py'` or `'FILE.py:ROW'`.
+  """Reads a config file: `'FILE.py[:ROW]'` or `'jcompress:NAME[:ROW]'`.
 
   A file of several rows lists them as `ROWS`; the first is the one that its
   `get_config()` gives without an argument.
@@ -209,7 +210,7 @@ def load(name: str) -> Recipe:
   Raises:
     ValueError: no such file, an error in it, a function or the row is missing.
   """
-  path, _, row = name.partition(':')
+  path, _, row = bundled.located(name).partition(':')
   spec = importlib.util.spec_from_file_location('jcompress_config', path)
   if spec is None or spec.loader is None or not pathlib.Path(path).is_file():
     raise ValueError(f'{path!r} is not a Python file; give --config=FILE.py.')

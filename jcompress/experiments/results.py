@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jcompress.experiments import arguments, pages, plots
 from jcompress.experiments.metrics import write_whole
+from jcompress.html_table import table
 
 USAGE = """\
 jcompress results FOLDER
@@ -114,7 +115,7 @@ def write(rows: Sequence[Row], folder: pathlib.Path) -> None:
     name = ''.join(c if c.isalnum() else '_' for c in title)
     (folder / f'{name}.png').write_bytes(pages.png(figure))
   tables = [
-    pages.heading(f'{family} on {data}') + pages.table(COLUMNS, lines)
+    pages.heading(f'{family} on {data}') + table(COLUMNS, lines)
     for (family, data), lines in _lines(rows).items()
   ]
   images = [pages.image(title, figure) for title, figure in figures.items()]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from jcompress.experiments import arguments, recipe, stages
+from jcompress.experiments import arguments, bundled, recipe, stages
 
 USAGE = """\
 jcompress sweep --config=FILE.py[:ROW] [--config=...] [--config.KEY=VALUE ...]
@@ -67,7 +67,8 @@ def plan(
   """All runs of some rows and seeds.
 
   Args:
-    names: `FILE.py:ROW`, or `FILE.py` for all of its rows.
+    names: `FILE.py:ROW`, or `FILE.py` for all of its rows; also
+      `jcompress:NAME[:ROW]`.
     changes: words such as `--config.data=digits`, for each run.
     seeds: of the runs.
     root: where they lie.
@@ -76,7 +77,7 @@ def plan(
     ValueError: a file, a row or a key that there is not.
   """
   rows = []
-  for name in names:
+  for name in map(bundled.located, names):
     found = recipe.load(name)
     every = found.rows if ':' not in name else ()
     rows += [f'{found.path}:{row}' for row in every] or [name]

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jcompress import tree
+from jcompress import html_table, tree
 from jcompress.mask import apply_mask
 from jcompress.prune.threshold import largest_mask
 
@@ -62,22 +62,34 @@ class Scan:
 
   def table(self) -> Table:
     """The scan as a table for a terminal."""
-    names = list(self.dense[0].metrics)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for i, title in enumerate(('layer', 'sparsity', 'kept', 'loss', *names)):
+    for i, title in enumerate(self._columns()):
       table.add_column(title, justify='right' if i else 'left', no_wrap=True)
     for start in self.dense:
-      for r in self.curve(start.path):
-        values = [f'{r.loss:.4g}', *(f'{r.metrics[n]:.4g}' for n in names)]
-        share = '-' if r is start else f'{100 * r.sparsity:.1f} %'
-        table.add_row(r.path, share, f'{r.kept:,}', *values)
+      for cells in self._cells(start):
+        table.add_row(*cells)
       table.add_section()
     return table
+
+  def _columns(self):
+    return 'layer', 'sparsity', 'kept', 'loss', *self.dense[0].metrics
+
+  def _cells(self, start):
+    """The text of the rows of the layer that `start` is of."""
+    for r in self.curve(start.path):
+      values = [r.loss, *(r.metrics[n] for n in start.metrics)]
+      share = '-' if r is start else f'{100 * r.sparsity:.1f} %'
+      yield [r.path, share, f'{r.kept:,}', *(f'{v:.4g}' for v in values)]
 
   def __str__(self) -> str:
     console = Console(width=100, file=io.StringIO(), record=True)
     console.print(self.table())
     return console.export_text()
+
+  def _repr_html_(self) -> str:
+    """The scan as a table for a notebook."""
+    rows = [cells for start in self.dense for cells in self._cells(start)]
+    return html_table.table(self._columns(), rows)
 
 
 def sensitivity(

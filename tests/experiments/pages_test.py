@@ -30,12 +30,6 @@ def test_the_page_holds_facts_table_and_figures_and_needs_no_file():
     assert text in page
 
 
-def test_a_table_of_text_is_escaped():
-  got = pages.table(('a', 'b'), [('1', '<')])
-  want = '<tr><th>a</th><th>b</th></tr><tr><td>1</td><td>&lt;</td></tr>'
-  assert got == f'<table class="">{want}</table>'
-
-
 def test_a_figure_gives_the_same_png_twice():
   report = jc.report({'a': encoded.Dense(jnp.arange(5.0))})
   first, second = (pages.png(plots.plot_sizes(report)) for _ in range(2))

@@ -105,3 +105,13 @@ def test_wrong_input_is_refused(arguments, message):
 def test_a_curve_of_another_layer_is_refused():
   with pytest.raises(ValueError, match='only: fc1/kernel, fc2/kernel'):
     jc.sensitivity(removed, params(), [0.5]).curve('fc3/kernel')
+
+
+def test_a_notebook_shows_what_the_terminal_shows():
+  w = {'a<b': {'kernel': jnp.array([1.0, 2.0])}}
+  loss_fn = lambda w: (w['a<b']['kernel'].sum(), {'<error>': jnp.float32(7)})
+  html = jc.sensitivity(loss_fn, w, [0.5])._repr_html_()
+  assert '<th>&lt;error&gt;</th>' in html and 'a<b' not in html
+  for cells in (('-', '2', '3', '7'), ('50.0 %', '1', '2', '7')):
+    row = ''.join(f'<td>{c}</td>' for c in ('a&lt;b/kernel', *cells))
+    assert f'<tr>{row}</tr>' in html
