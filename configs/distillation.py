@@ -3,14 +3,33 @@ r"""What a dense teacher gives back to a compressed network.
     jcompress train --config configs/distillation.py:binary_taught ...
     jcompress sweep --config=configs/distillation.py --seeds=0 --workdir=runs
 
-The teacher is the dense LeNet-5 of `deep_compression.py`, shared below one
-`--root`. Each network begins with it and is trained for as long with the
-teacher, by soft targets, as without: rows by twos, such as `binary` and
-`binary_taught`. `identity` shows what as many steps give to the dense network
-itself. `pruned_95` and `pruned_98` keep 5 and 2 % of the weights; `tucker2` has
-the factors of `low_rank.py`, the stage `factor` its error at once; `shared`
-puts the mixture prior of `sharing.py` on the network that is pruned there, and
-trains the values on.
+Each network begins with the dense LeNet-5 of `deep_compression.py` and is
+trained for as long with a teacher, by soft targets, as without: rows by twos,
+such as `binary` and `binary_taught`. The teacher is the row `identity`, which
+shows what as many steps give to the dense network itself. `pruned_95` and
+`pruned_98` keep 5 and 2 % of the weights; `tucker2` has the factors of
+`low_rank.py`, the stage `factor` its error at once; `shared` puts the mixture
+prior of `sharing.py` on the network that is pruned there, and trains the values
+on.
+
+On 10,000 images of Fashion-MNIST (`--config.data=fashion_mnist
+--config.examples=10000`), seed 0, errors of the decoded file; the dense network
+begins at 12.67 and the teacher, which is the row `identity`, ends at 11.77:
+
+                 alone  taught    bytes
+    identity     11.77   11.87
+    binary       13.26   13.42   57,946
+    ternary      12.77   12.50   76,116
+    two_bits     12.23   12.61   74,358
+    pruned_95    13.85   13.90   86,146
+    pruned_98    15.86   15.91   34,828
+    tucker2      12.44   12.63  175,745
+    shared       15.04   15.27   14,890
+
+The teacher gives nothing back here: no difference is beyond the 0.3 points by
+which a test set of this size errs, and with the teacher that they all begin
+with, at 12.67, students were 0.3 to 0.9 points worse than alone. A dense parent
+of the same size knows no more than the labels do.
 
 References:
   Hinton et al., Distilling the Knowledge in a Neural Network, 2015, arXiv
@@ -40,6 +59,7 @@ METHODS = (
 )
 ROWS = tuple(f'{m}{end}' for m in METHODS for end in ('', '_taught'))
 DENSE = 'deep_compression.py:lenet5', 'dense'
+TEACHER = 'distillation.py:identity', 'train'
 
 
 def get_config(row='identity'):
@@ -87,7 +107,7 @@ def get_stages(config, task):
   compressors = {
     'identity': jc.identity(),
     'binary': kernels(jc.binary_weight()),
-    'ternary': kernels(jc.trained_ternary()),
+    'ternary': kernels(jc.trained_ternary(start=None)),
     'two_bits': kernels(jc.learned_step(config.bits)),
     'pruned_95': lambda start: pruned(config, start),
     'pruned_98': lambda start: pruned(config, start),
@@ -113,7 +133,7 @@ def train(config, name, compressor, epochs, tx):
     return Train(name, compressor, tx, epochs)
   loss = taught(config.temperature, config.weight)
   return Train(
-    name, compressor, tx, epochs, loss, teacher=Begin('teacher', *DENSE)
+    name, compressor, tx, epochs, loss, teacher=Begin('teacher', *TEACHER)
   )
 
 

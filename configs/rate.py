@@ -26,28 +26,33 @@ from jcompress import models
 from jcompress.experiments import data, recipe, sources, tasks
 from jcompress.experiments.recipe import Begin, Recode, Train, half_cosine
 
-MODELS = 'lenet_300_100', 'lenet5'
-STRENGTHS = {'': 1e-6, '_small': 3e-6, '_smaller': 1e-5}  # loss a bit
+STRENGTHS = {  # the loss that a bit is worth
+  'lenet_300_100': {'': 1e-6, '_small': 3e-6, '_smaller': 1e-5},
+  'lenet5': {'': 3e-6, '_small': 6e-6},
+}
 BEGUN = {
   'deep_lenet_300_100': ('deep_compression.py:lenet_300_100', 'share', 15),
   'deep_lenet5': ('deep_compression.py:lenet5', 'share', 15),
   'soft_lenet_300_100': ('sharing.py:soft_pruned', 'share', 16),
   'soft_lenet5': ('sharing.py:lenet5_soft_pruned', 'share', 16),
 }
-ROWS = tuple(m + s for m in MODELS for s in STRENGTHS) + tuple(BEGUN)
+TRAINED = {m + end: s for m, of in STRENGTHS.items() for end, s in of.items()}
+ROWS = *TRAINED, *BEGUN
 
 
 def get_config(row='lenet_300_100'):
   """The numbers of a row."""
-  model = next(m for m in MODELS if m in row)
+  model = next(m for m in STRENGTHS if m in row)
   config = recipe.defaults(row=row, model=model)
   if row in BEGUN:
     config.strength = 3e-4  # of a bit, in squared weights
     config.batches = 20
   else:
     config.bits = 6
-    config.strength = STRENGTHS[row.removeprefix(model)]
+    config.strength = TRAINED[row]
     config.epochs = dict(dense=10.0, penalized=50.0)
+    if model == 'lenet5':
+      config.epochs = dict(dense=5.0, penalized=40.0)
   return config
 
 

@@ -95,6 +95,7 @@ from jcompress.prune.sparse_evolution import sparse_evolution
 from jcompress.prune.surgery import dynamic_surgery
 from jcompress.prune.variational_dropout import variational_dropout
 from jcompress.quantize.activations import ActivationRange
+from jcompress.quantize.adaround import AdaroundReport, adaround
 from jcompress.quantize.awq import awq
 from jcompress.quantize.baselines import sign_quantize, truncated_svd
 from jcompress.quantize.calibration import (
@@ -151,6 +152,8 @@ __version__ = '0.2.0'
 
 __all__ = [
   'ActivationRange',
+  'adaround',
+  'AdaroundReport',
   'allocate',
   'allocate_ranks',
   'Artifact',
@@ -250,8 +253,8 @@ __all__ = [
   'ops',
   'pack',
   'partition',
-  'plan',
   'Plan',
+  'plan',
   'predicted',
   'product_quantize',
   'quantized_backprop',

@@ -19,6 +19,7 @@ from jcompress.experiments import (
   checkpoint_commands,
   exporting,
   files,
+  onnx_files,
   results,
   runs,
   scans,
@@ -74,9 +75,11 @@ that does not come with the package needs the --config that made it."""
 
 EXPORT = """\
 jcompress export FILE.jcz --output=MODEL.stablehlo [--rows=1] [--config=FILE.py]
+jcompress export FILE.jcz --output=MODEL.onnx [--rows=0] [--config=FILE.py]
 
-Writes the network and its packed weights as StableHLO for CPU, GPU and TPU.
-jax.export.deserialize(data).call(*inputs) runs it."""
+Writes the network and its packed weights as StableHLO for CPU, GPU and TPU,
+which jax.export.deserialize(data).call(*inputs) runs; or, by the ending of the
+output, as ONNX (pip install 'jcompress[onnx]'); 0 rows are any number there."""
 
 SENSITIVITY = """\
 jcompress sensitivity FILE.jcz [--config=FILE.py[:ROW]]
@@ -183,9 +186,12 @@ def _export(words):
     return
   values, artifact = parser.values, jc.load(parser.others[0])
   if values.output is None:
-    raise ValueError('export needs --output=MODEL.stablehlo.')
+    raise ValueError('export needs --output=MODEL.stablehlo or MODEL.onnx.')
   task, tree = _task(parser, artifact), files.encoded_variables(artifact)
-  data, inputs = exporting.stablehlo(task, tree, values.rows)
+  if values.output.endswith('.onnx'):
+    data, inputs = onnx_files.onnx(task, tree, values.rows or None)
+  else:
+    data, inputs = exporting.stablehlo(task, tree, values.rows)
   replace_file(values.output, lambda path: path.write_bytes(data))
   print(f'{values.output}: {len(data):,} bytes, of {", ".join(inputs)}')
 

@@ -1,7 +1,11 @@
 """The commands for checkpoints that were trained elsewhere."""
 
+import functools
 import pathlib
 from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import track
 
 from jcompress.experiments import arguments, packing, runs
 
@@ -49,8 +53,15 @@ def compress(words: Sequence[str]) -> None:
     budget['methods'] = tuple(values.methods)
   path, output = pathlib.Path(parser.others[0]), pathlib.Path(values.output)
   plan = values.plan and pathlib.Path(values.plan)
-  with runs.console().status(f'Planning {path}'):
-    report, plan = packing.compress_file(path, output, plan, **budget)
+  shown = functools.partial(
+    track,
+    description=f'Planning {path.name}',
+    console=Console(stderr=True),
+    transient=True,
+  )
+  report, plan = packing.compress_file(
+    path, output, plan, progress=shown, **budget
+  )
   runs.print_report(report)
   size = report.total.file_bytes
   print(

@@ -38,7 +38,7 @@ def stablehlo(task: Task, tree: Any, rows: int) -> tuple[bytes, list[str]]:
   batch = jax.tree.map(form, sources.first(task.test, 1))
   variables = jax.eval_shape(lambda t: jc.decode(t), tree)
   leaves, structure = jax.tree.flatten(batch)
-  used = _used(task.predict, variables, batch)
+  used = used_inputs(task.predict, variables, batch)
   names = jc.tree.paths(batch)
   small = encoded.packed(tree)
   run = jc.run_packed(task.predict)
@@ -58,7 +58,7 @@ def stablehlo(task: Task, tree: Any, rows: int) -> tuple[bytes, list[str]]:
   ]
 
 
-def _used(predict, variables, batch):
+def used_inputs(predict: Any, variables: Any, batch: Any) -> list[int]:
   """Which arrays of a batch the outputs depend on."""
   closed, _ = jaxprs.trace(predict, variables, batch)
   first = len(jax.tree.leaves(variables))

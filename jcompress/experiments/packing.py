@@ -16,6 +16,7 @@ from jcompress import reports, tree
 from jcompress.code.atomic import replace_file
 from jcompress.experiments import checkpoints
 from jcompress.planning.plan import Plan
+from jcompress.planning.planner import Progress
 
 _UNITS = {'': 1, 'k': 1e3, 'm': 1e6, 'g': 1e9, 'ki': 2**10, 'mi': 2**20}
 
@@ -24,6 +25,8 @@ def compress_file(
   source: pathlib.Path,
   output: pathlib.Path,
   plan: pathlib.Path | None = None,
+  *,
+  progress: Progress | None = None,
   **budget: Any,
 ) -> tuple[reports.Report, Plan]:
   """Compresses a checkpoint without data.
@@ -33,6 +36,7 @@ def compress_file(
     output: the file to write.
     plan: of a plan: followed if it is there, else the one that is made is
       written to it.
+    progress: of `jc.plan`.
     **budget: of `jc.plan`. The layout is that of torch for safetensors, unless
       their metadata name another framework.
 
@@ -54,7 +58,7 @@ def compress_file(
     made = Plan.from_json(plan.read_text())
   else:
     given.setdefault('layout', _layout(checkpoint))
-    made = jc.plan(checkpoint.params, **given)
+    made = jc.plan(checkpoint.params, progress=progress, **given)
   encoded = made.apply(checkpoint.params)
   metadata = {'checkpoint': checkpoint.about, 'error': made.error}
   jc.save(output, encoded, metadata=metadata)

@@ -8,6 +8,7 @@ import numpy as np
 
 from jcompress import tree
 from jcompress.encoded import Dense, Encoded
+from jcompress.quantize.adaround import adaround
 from jcompress.quantize.gptq import gptq
 from jcompress.quantize.grid_quantize import grid_quantize
 from jcompress.quantize.hqq import hqq
@@ -33,8 +34,8 @@ def quantized(choice: Choice, w: Any, moments: Any = None) -> Encoded:
   Args:
     choice: a method of `METHODS`, and its settings.
     w: floats.
-    moments: second moments of the inputs, `[in, in]`, for `'feedback'` and
-      `'gptq'`.
+    moments: second moments of the inputs, `[in, in]`, for `'feedback'`,
+      `'gptq'` and `'adaround'`.
 
   Raises:
     ValueError: a method that is not known, settings that it does not take, or
@@ -46,7 +47,7 @@ def quantized(choice: Choice, w: Any, moments: Any = None) -> Encoded:
       f'{", ".join(METHODS)}.'
     )
   settings = dict(choice.settings)
-  if choice.method in ('feedback', 'gptq'):
+  if choice.method in ('feedback', 'gptq', 'adaround'):
     settings['moments'] = moments
     if moments is None:
       raise ValueError(
@@ -94,6 +95,8 @@ def candidates(
     found += [Choice('kmeans', {'bits': bits}) for bits in range(1, 7)]
   if 'gptq' in methods and has_moments:
     found += [Choice('gptq', {'bits': bits}) for bits in range(2, 9)]
+  if 'adaround' in methods and has_moments:
+    found += [Choice('adaround', {'bits': bits}) for bits in range(2, 9)]
   if 'hqq' in methods and axis == -1:
     found += [Choice('hqq', {'bits': bits}) for bits in range(2, 9)]
   if 'grid' in methods:
@@ -117,6 +120,11 @@ def _gptq(w, bits, moments, **settings):
   return leaf
 
 
+def _adaround(w, bits, moments, **settings):
+  leaf, _ = adaround(w, moments, bits, **settings)
+  return leaf
+
+
 def _with_feedback(w, step, moments, **settings):
   return step_feedback(w, moments, step, **settings)
 
@@ -128,6 +136,7 @@ METHODS: dict[str, Callable[..., Encoded]] = {
   'linear': _at_once(linear_quantize),
   'kmeans': _at_once(kmeans_share),
   'gptq': _gptq,
+  'adaround': _adaround,
   'hqq': hqq,
   'grid': _at_once(grid_quantize),
 }

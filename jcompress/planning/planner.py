@@ -1,6 +1,6 @@
 """Finds what to do with each array of a finished network under a budget."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from jcompress.planning.curves import (
 )
 from jcompress.planning.plan import Plan, Point, matrices
 
+Progress = Callable[[list[str]], Iterable[str]]
 LEAST = 1024  # entries of an array that is worth a choice
 _GRID = 4000  # of what a byte may be worth
 _TRIES = 8  # networks that are made and measured
@@ -36,6 +37,7 @@ def plan(
   pattern: str = '.*',
   methods: Sequence[str] = ('steps',),
   layout: str = 'jax',
+  progress: Progress | None = None,
 ) -> Plan:
   """Chooses a quantizer for each array of a network that is trained already.
 
@@ -63,9 +65,12 @@ def plan(
       inputs made up.
     pattern: of the arrays to choose for: those that are floats with two or more
       axes and 1,024 entries.
-    methods: to choose from: `'steps'`, `'linear'`, `'kmeans'`, `'gptq'` where
-      there are moments, `'hqq'`, `'grid'` (NF4 and small floats).
+    methods: to choose from: `'steps'`, `'linear'`, `'kmeans'`, `'gptq'` and
+      `'adaround'` where there are moments, `'hqq'`, `'grid'` (NF4 and small
+      floats).
     layout: where a kernel has its outputs: `'jax'` last, `'torch'` first.
+    progress: goes through the paths of the arrays while their curves are taken,
+      to show how far that is, such as `tqdm.tqdm` or `rich.progress.track`.
 
   Returns:
     A `Plan`; `plan.apply(params)` is what ships, with the moments again if
@@ -85,10 +90,10 @@ def plan(
   chosen = _chosen(params, pattern)
   known = matrices(moments)
   axis = -1 if layout == 'jax' else 0
-  curves = {
-    path: curve(w, candidates(w, methods, axis, path in known), known.get(path))
-    for path, w in chosen.items()
-  }
+  curves = {}
+  for path in (progress or iter)(list(chosen)):
+    choices = candidates(chosen[path], methods, axis, path in known)
+    curves[path] = curve(chosen[path], choices, known.get(path))
   leaves = tree.by_name(params).items()
   others = sum(x.nbytes for path, x in leaves if path not in chosen)
   if bits is not None:

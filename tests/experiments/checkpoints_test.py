@@ -1,5 +1,6 @@
 import json
 import os
+import tracemalloc
 
 import jax.numpy as jnp
 import ml_dtypes
@@ -152,3 +153,13 @@ def test_other_endings_and_missing_files(tmp_path):
     checkpoints.read(tmp_path / 'a.bin')
   with pytest.raises(FileNotFoundError, match='There is no'):
     checkpoints.read(tmp_path / 'a.npz')
+
+
+def test_a_safetensors_file_is_mapped_not_copied(tmp_path):
+  path = tmp_path / 'model.safetensors'
+  checkpoints.write(path, {'w': np.ones((1000, 1000), np.float32)}, {})
+  tracemalloc.start()
+  read = checkpoints.read(path).params['w']
+  assert tracemalloc.get_traced_memory()[1] < 1_000_000
+  tracemalloc.stop()
+  assert read.shape == (1000, 1000) and (read == 1).all()

@@ -11,7 +11,8 @@ W = jax.random.normal(jax.random.key(0), (40, 30))
 @pytest.mark.parametrize('method', [*METHODS])
 def test_every_method_makes_an_encoded_array(method):
   given = 'steps' if method == 'feedback' else method
-  choices = candidates(W, [given], -1, method in ('feedback', 'gptq'))
+  needs_moments = method in ('feedback', 'gptq', 'adaround')
+  choices = candidates(W, [given], -1, needs_moments)
   assert method in [c.method for c in choices]
   for choice in choices[::4]:
     leaf = quantized(choice, W, np.eye(40))

@@ -127,3 +127,16 @@ def test_methods_patterns_and_layouts():
 def test_what_cannot_be_planned_is_refused(budget, message):
   with pytest.raises(ValueError, match=message):
     jc.plan(PARAMS, **budget)
+
+
+def test_progress_goes_through_the_arrays():
+  seen = []
+
+  def shown(paths):
+    for path in paths:
+      yield path
+      seen.append(path)
+
+  plan = jc.plan(PARAMS, size=6000, progress=shown)
+  assert seen == ['first/kernel', 'last/kernel']
+  assert plan.to_json() == jc.plan(PARAMS, size=6000).to_json()
