@@ -21,7 +21,15 @@ def expand(text: str) -> str:
   Raises:
     ValueError: a comment that asks for what there is not.
   """
+  text = re.sub(r'^\|.*$', lambda m: linked(m[0]), text, flags=re.M)
   return MARK.sub(lambda m: _MAKERS[m[1]](m[2].split()), text)
+
+
+def linked(line: str) -> str:
+  """A line of a table, its public names links to where they are explained."""
+  found = names.places()
+  link = lambda m: f'[`{m[1]}`][{found[m[1]]}]' if m[1] in found else m[0]
+  return re.sub(r'(?<!\[)`([\w.]+)`', link, line)
 
 
 def used_rows() -> dict[str, list[str]]:

@@ -56,6 +56,15 @@ def of_rooms(rooms: list[str]) -> list[str]:
   return [n for n in of_package() if room(n) in rooms]
 
 
+def places() -> dict[str, str]:
+  """Where each name is explained, as the pages write it: `ops.sign`."""
+  found = {name: f'jcompress.{name}' for name in of_package()}
+  for module, value in MODULES.items():
+    for name in of_module(module):
+      found[f'{module}.{name}'] = f'{value.__name__}.{name}'
+  return found
+
+
 def summary(value) -> str:
   """The first line of a docstring, or the value of a constant."""
   if isinstance(value, str):
