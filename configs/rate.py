@@ -11,6 +11,24 @@ and `rate_distortion` moves their weights to cheaper codes, weighed by the
 square root of the mean squared gradients of 2,560 examples; nothing is trained
 after it.
 
+On all of Fashion-MNIST, errors and bytes of the decoded file, where the dense
+networks have 10.25 and 8.54 % after the epochs of `deep_compression.py`:
+
+                           seed  error  bytes   ratio
+    lenet_300_100             0  10.27  7,309  145.9x
+    lenet_300_100             1  10.08  7,267  146.8x
+    lenet_300_100             2  10.14  7,469  142.8x
+    lenet_300_100_small       0  11.35  3,542  301.1x
+    lenet_300_100_smaller     0  13.37  1,901  561.0x
+    lenet_300_100_smaller     1  13.16  1,911  558.1x
+    lenet5                    0   9.19  4,381  393.6x
+    lenet5_small              0  10.49  2,648  651.2x
+
+So LeNet-300-100 keeps the error of the dense network in 7.3 kB, where Deep
+Compression takes 18.7 kB. On MNIST Oktay et al. report 8.56 kB at 1.9 % and
+2.84 kB at 1.0 %. Moving the codes of networks that were trained so gains
+nothing more: 5 bytes of 7,309 at the same error.
+
 References:
   Oktay et al., Scalable Model Compression by Entropy Penalized
     Reparameterization, 2020, arXiv 1906.06624.
