@@ -63,7 +63,8 @@ def main():
     written, size = time.time(), path.stat().st_size
     report(f'write, {arguments.method}', peak() - before, total)
     with jc.open(path) as file:
-      for i, (_, leaf) in enumerate(file.items()):
+      for name, leaf in file.items():
+        i = int(name.removeprefix('layer').removesuffix('/kernel'))
         if i % 40 == 0:
           w = jc.decode({'w': leaf})['w']
           assert (w == jc.decode({'w': encode(draw(i))})['w']).all()
