@@ -1,0 +1,216 @@
+"""Damaged files with right checksums: `python tests/benchmarks/fuzz.py 600`.
+
+Each input is a small file of one leaf, changed a little and signed again. It
+must be read, or refused by a `ValueError`, within a second of work and a
+gigabyte. Counts by leaf go to `fuzz.json`, and inputs that did anything else to
+`fuzz_found/`, in the folder in which this runs, as they come. The work is done
+in a child, so that not even a crash of the interpreter ends the run.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+sys.path[0] = str(pathlib.Path(__file__).parents[1])
+
+import every_leaf  # noqa: E402
+import msgpack  # noqa: E402
+import signed_files  # noqa: E402
+
+SECONDS, MEMORY, EACH = 1.0, 1 << 30, 20_000
+CODERS = 'auto', 'raw', 'huffman', 'zstd', 'ans', 'context', 'fast'
+NUMBERS = 0, 1, 2, 127, 128, 255, 2**16, 2**20, 2**31 - 1, 2**32, 2**62 - 1
+DECODED = 0.02  # of what is read: a shape that is new is compiled
+NOW = pathlib.Path('fuzz_input.bin')
+
+
+class TooLongError(BaseException):
+  """An input took more than its time."""
+
+
+def sources():
+  """Files of one leaf each, by the leaf's name: `(header, record, rest)`."""
+  from jcompress.code import container
+
+  found = collections.defaultdict(list)
+  for name, leaf in every_leaf.leaves().items():
+    for data in {container.pack({'w': leaf}, coder=c) for c in CODERS}:
+      head, body = signed_files.parts(data)
+      size = head[2][0][1]
+      found[name].append((head, body[:size], body[size:]))
+  first = every_leaf.leaves()['Codebook']
+  codes = first.codes[:5]
+  two = container.pack({'a': first, 'b': type(first)(first.centers, codes)})
+  head, body = signed_files.parts(two)
+  found['Codebook_shared'].append((head, body, b''))
+  return dict(found)
+
+
+def changed(rng, record, others):
+  """A record with some bytes changed, and what was done."""
+  data = bytearray(record)
+  kind = rng.choice(['bits', 'bytes', 'number', 'splice', 'cut', 'grow'])
+  for _ in range(rng.choice([1, 1, 1, 2, 3, 8])):
+    i = rng.randrange(len(data) + 1)
+    at = i if i < len(data) else 0
+    if rng.random() < 0.4:  # heads decide more than streams
+      at = rng.randrange(min(len(data), 24)) if data else 0
+    if kind == 'bits' and data:
+      data[at] ^= 1 << rng.randrange(8)
+    elif kind == 'bytes' and data:
+      data[at] = rng.randrange(256)
+    elif kind == 'number':
+      from jcompress.code import wire
+
+      near = (data[at] if data else 0) + rng.choice([-1, 1])
+      value = rng.choice([*NUMBERS, max(0, near)])
+      data[at : at + rng.randrange(3)] = wire.varint(value)
+    elif kind == 'splice':
+      other = rng.choice(others)
+      j = rng.randrange(len(other) + 1)
+      part = other[j : j + rng.randrange(1, 40)]
+      data[i : i + rng.randrange(40)] = part
+    elif kind == 'cut':
+      del data[at : at + rng.randrange(1, 1 + max(1, len(data) // 2))]
+    else:
+      data[at:at] = bytes([rng.choice([0, 255, 128])]) * rng.randrange(1, 30)
+  return bytes(data), kind
+
+
+def inputs(rng, found):
+  """Names, what was done, and files, without end."""
+  names = list(found)
+  others = [record for files in found.values() for _, record, _ in files]
+  while True:
+    name = rng.choice(names)
+    head, record, rest = rng.choice(found[name])
+    head = msgpack.unpackb(msgpack.packb(head), strict_map_key=False)
+    kind = 'header'
+    if len(head[2]) > 1:
+      record, kind = changed(rng, record, others)
+      record = record[: sum(x[1] for x in head[2])]
+    elif rng.random() < 0.9:
+      record, kind = changed(rng, record, others)
+      head[2][0][1] = len(record)
+      if rng.random() < 0.1:
+        head[2][0][3] = 2 ** rng.randrange(20)
+      if rng.random() < 0.1:
+        head[1][0] = rng.choice(names).partition('_')[0]
+    if kind == 'header':
+      path = rng.choice(list(signed_files.places(head)))
+      head = signed_files.put(head, path, rng.choice(signed_files.ODD))
+    try:
+      yield name, kind, signed_files.signed(head, record + rest)
+    except (TypeError, IndexError, OverflowError, KeyError, ValueError):
+      with contextlib.suppress(TypeError, OverflowError, ValueError):
+        yield name, kind, signed_files.build(head, record + rest)
+
+
+def read(data, rng):
+  """Reads a file: what came of it."""
+  from jcompress import encoded
+  from jcompress.code import archive
+
+  try:
+    tree = archive.unpack(data).tree
+    if rng.random() < DECODED:
+      encoded.decode(tree)
+    return 'read'
+  except ValueError:
+    return 'refused'
+  except TooLongError:
+    return 'slow'
+  except BaseException as e:  # noqa: BLE001
+    return type(e).__name__
+
+
+def child(seed):
+  """Tries `EACH` inputs and prints what came of each."""
+  import jax
+
+  rng = random.Random(seed)
+  found = sources()
+  for name, files in found.items():  # what is compiled is not counted
+    head, record, rest = files[0]
+    assert read(signed_files.signed(head, record + rest), rng) == 'read', name
+  used = int(pathlib.Path('/proc/self/statm').read_text().split()[0])
+  limit = used * os.sysconf('SC_PAGE_SIZE') + MEMORY
+  resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+  def stop(*_):
+    raise TooLongError
+
+  signal.signal(signal.SIGVTALRM, stop)
+  for i, (name, kind, data) in enumerate(inputs(rng, found)):
+    if i == EACH:
+      break
+    if i % 2000 == 1999:
+      jax.clear_caches()
+    NOW.write_bytes(data)
+    # Should the alarm not be heard, the limit on all work ends the child.
+    spent = int(time.process_time()) + 20
+    resource.setrlimit(resource.RLIMIT_CPU, (spent, resource.RLIM_INFINITY))
+    try:
+      signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+      result = read(data, rng)
+      signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    except TooLongError:
+      result = 'slow'
+    print(name, kind, result, flush=True)
+    if result not in ('read', 'refused'):
+      keep(name, result, data)
+
+
+def keep(name, result, data):
+  """Writes an input that did what none may."""
+  folder = pathlib.Path('fuzz_found')
+  folder.mkdir(exist_ok=True)
+  (folder / f'{name}-{result}-{abs(hash(data))}.jcz').write_bytes(data)
+
+
+def main(seconds):
+  """Starts children until the time is over."""
+  counts = collections.defaultdict(collections.Counter)
+  start, seed = time.time(), time.time_ns() % 10**9
+  while time.time() < start + seconds:
+    seed += 1
+    process = subprocess.Popen(
+      [sys.executable, __file__, '--child', str(seed)],
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    done = 0
+    for line in process.stdout:
+      name, kind, result = line.split()
+      counts[name][result] += 1
+      counts['of all'][result] += 1
+      counts['by change'][kind] += 1
+      done += 1
+      if done % 500 == 0:
+        pathlib.Path('fuzz.json').write_text(json.dumps(counts, indent=1))
+        if time.time() > start + seconds:
+          process.terminate()
+    code = process.wait()
+    if code not in (0, -signal.SIGTERM):
+      counts['of all'][f'exit {code}'] += 1
+      if NOW.exists():
+        keep('unknown', f'exit{code}', NOW.read_bytes())
+  pathlib.Path('fuzz.json').write_text(json.dumps(counts, indent=1))
+  for name, of in sorted(counts.items()):
+    print(f'{name:24}', *(f'{k} {n:,}' for k, n in sorted(of.items())))
+  print(f'{time.time() - start:.0f} seconds')
+
+
+if __name__ == '__main__':
+  if sys.argv[1] == '--child':
+    child(int(sys.argv[2]))
+  else:
+    main(float(sys.argv[1]))
