@@ -1,31 +1,23 @@
 /**
  * The arrays that leaves stand for. Sums and products are those of float32,
- * rounded after each step; only a LowRank leaf adds in float64, and so may be
- * off by what the order of a sum in float32 makes.
+ * rounded after each step; only LowRank leaves, Factors and HashedFrequencies
+ * add in float64, and so may be off by what the order of a sum in float32 makes.
  */
 (function (root, factory) {
   const node = typeof module === 'object';
-  const names = ['./streams.js', './codes.js', './leaves.js'];
+  const names = ['./streams.js', './codes.js', './leaves.js', './transforms.js'];
   if (node) module.exports = factory(...names.map((n) => require(n)));
-  else root.jczDecode = factory(root.jczStreams, root.jczCodes, root.jczLeaves);
-})(typeof self !== 'undefined' ? self : this, function (streams, codes, leaves) {
+  else {
+    const { jczStreams, jczCodes, jczLeaves, jczTransforms } = root;
+    root.jczDecode = factory(jczStreams, jczCodes, jczLeaves, jczTransforms);
+  }
+})(typeof self !== 'undefined' ? self : this, function (streams, codes, leaves, transforms) {
   'use strict';
 
-  const { JczError, fail } = streams;
+  const { JczError } = streams;
   const { product, transposedPlaces } = codes;
   const { fromNumbers, isFloat, numbers } = leaves;
-  const MOST = 2 ** 31;
-
-  /** Checks a shape before an array of it exists. */
-  function sized(shape) {
-    const wrong =
-      !Array.isArray(shape) || shape.length > 32 ||
-      !shape.every((n) => Number.isSafeInteger(n) && n >= 0);
-    if (wrong || product(shape) > MOST) fail('leaf', `the shape [${shape}]`);
-    return product(shape);
-  }
-
-  const require_ = (condition, why) => condition || fail('leaf', why);
+  const { sized, need } = transforms;
 
   /** `f(i, j)` gives an entry from places in two arrays that broadcast. */
   function broadcast(a, b, f) {
@@ -33,7 +25,7 @@
     const full = (s) => [...new Array(n - s.length).fill(1), ...s];
     const [x, y] = [full(a), full(b)];
     const shape = x.map((m, i) => {
-      require_(m === y[i] || m === 1 || y[i] === 1, `[${a}] and [${b}] do not fit`);
+      need(m === y[i] || m === 1 || y[i] === 1, `[${a}] and [${b}] do not fit`);
       return m === 1 ? y[i] : m;
     });
     const count = sized(shape);
@@ -65,13 +57,13 @@
   function spread(scale, shape, tile) {
     let { values } = scale;
     let own = scale.shape;
-    require_(own.length <= shape.length, 'a scale of too many axes');
+    need(own.length <= shape.length, 'a scale of too many axes');
     if (tile !== null) {
       const [axis, size] = Array.isArray(tile) ? tile : [];
       const fits =
         own.length === shape.length && axis >= 0 && axis < own.length &&
         size > 0 && own[axis] === Math.ceil(shape[axis] / size);
-      require_(fits, `tiles [${tile}] of a scale [${own}]`);
+      need(fits, `tiles [${tile}] of a scale [${own}]`);
       const inner = product(own.slice(axis + 1));
       const wide = own.map((n, i) => (i === axis ? shape[axis] : n));
       const out = new Float64Array(sized(wide));
@@ -85,7 +77,7 @@
     }
     const aligned = shape.slice(shape.length - own.length);
     const fits = own.every((n, i) => n === 1 || n === aligned[i]);
-    require_(fits, `a scale [${own}] of a weight [${shape}]`);
+    need(fits, `a scale [${own}] of a weight [${shape}]`);
     return { shape: own, values };
   }
 
@@ -104,10 +96,12 @@
   }
 
   const decoders = {
+    ...transforms.decoders,
+
     Dense: ({ values }) => values,
 
     Signs({ signs, scale }) {
-      require_(signs.dtype === 'bool' && isFloat(scale.dtype), 'no signs');
+      need(signs.dtype === 'bool' && isFloat(scale.dtype), 'no signs');
       const factor = numbers(scale);
       const out = [];
       const shape = broadcast(signs.shape, scale.shape, (i, j, at) => {
@@ -118,7 +112,7 @@
 
     Sparse({ values, mask }) {
       const words = new values.words.constructor(values.words.length);
-      require_(`${values.shape}` === `${mask.shape}`, 'a mask of another shape');
+      need(`${values.shape}` === `${mask.shape}`, 'a mask of another shape');
       for (let i = 0; i < words.length; i++) {
         if (mask.words[i]) words[i] = values.words[i];
       }
@@ -143,7 +137,7 @@
       const fits =
         left.shape.length === 2 && right.shape.length === 2 && rank === other &&
         left.dtype === right.dtype && sized(shape) === m * n;
-      require_(fits, `factors [${left.shape}] and [${right.shape}]`);
+      need(fits, `factors [${left.shape}] and [${right.shape}]`);
       const [a, b] = [numbers(left), numbers(right)];
       const out = new Float64Array(m * n);
       for (let i = 0; i < m; i++) {
@@ -170,7 +164,7 @@
     },
 
     Blocks({ codes: { shape, words }, scale, centers, tile, dtype }) {
-      require_(centers.shape.length === 1 && centers.shape[0], 'no centers');
+      need(centers.shape.length === 1 && centers.shape[0], 'no centers');
       const grid = float32(centers).values;
       const values = Float64Array.from(words, (c) => grid[Number(c)]);
       let factor = float32(scale);
@@ -187,13 +181,13 @@
       const [{ dtype, shape }] = layers;
       for (const x of layers) {
         const same = x.dtype === dtype && `${x.shape}` === `${shape}`;
-        require_(same, 'layers of several forms');
+        need(same, 'layers of several forms');
       }
       const count = product(shape);
       const whole = [...sizes, ...shape];
       const words = new layers[0].words.constructor(sized(whole));
       const fits = axes.every((a, i) => a < whole.length && (!i || axes[i - 1] < a));
-      require_(fits, `layers along the axes [${axes}]`);
+      need(fits, `layers along the axes [${axes}]`);
       layers.forEach((x, i) => words.set(x.words, i * count));
       // The axes of the result, as those of the layers one after the other.
       const order = [];
@@ -214,7 +208,7 @@
       const fits =
         factor.shape.length === values.shape.length &&
         factor.shape.every((n, i) => n === 1 || n === values.shape[i]);
-      require_(fits, `factors [${factor.shape}] of a weight [${values.shape}]`);
+      need(fits, `factors [${factor.shape}] of a weight [${values.shape}]`);
       return multiplied(values, float32(factor), dtype);
     },
 
@@ -229,7 +223,7 @@
       const own = base.shape.at(-1);
       for (let i = 0; i < count; i++) {
         const opposite = kind === 'negation' && i % shape.at(-1) >= own;
-        require_(!opposite || minus, 'opposites of integers');
+        need(!opposite || minus, 'opposites of integers');
         words[i] = (opposite ? minus : base.words)[place(i)];
       }
       return { dtype: base.dtype, shape, words };
@@ -252,10 +246,10 @@
       base.slice(from, to).every((n, i) => n === shape[from + i]);
     if (kind === 'negation' || kind === 'repeat') {
       const fits = kind === 'repeat' ? own > 0 && last % own === 0 : 2 * own - (last % 2) === last;
-      require_(fits && same(0, -1) && last / own <= 1024, `no ${kind}`);
+      need(fits && same(0, -1) && last / own <= 1024, `no ${kind}`);
       return (i) => Math.floor(i / last) * own + ((i % last) % own);
     }
-    require_(base.length === 4 && shape.length === 4, `no ${kind}`);
+    need(base.length === 4 && shape.length === 4, `no ${kind}`);
     const [h, w, channels] = shape;
     const [H, W] = base;
     const split = (i) => {
@@ -268,7 +262,7 @@
     if (kind === 'translation') {
       const copies = (H - h + 1) * (W - w + 1);
       const fits = H >= h && h > 0 && W >= w && w > 0 && copies * own === last;
-      require_(fits && same(2, 3) && copies <= 1024, 'no translation');
+      need(fits && same(2, 3) && copies <= 1024, 'no translation');
       return (i) => {
         const [y, x, c, copy, f] = split(i);
         const dy = Math.floor(copy / (W - w + 1));
@@ -277,8 +271,8 @@
       };
     }
     const n = { p4: 4, p4m: 8 }[kind];
-    require_(n && h === w && n * own === last && same(0, 3), `no ${kind}`);
-    require_(!inputs || channels % n === 0, `no ${kind} of inputs`);
+    need(n && h === w && n * own === last && same(0, 3), `no ${kind}`);
+    need(!inputs || channels % n === 0, `no ${kind} of inputs`);
     const each = channels / n;
     return (i) => {
       let [y, x, c, g, f] = split(i);

@@ -3,8 +3,8 @@
  * (path, kind, shape, dtype, size), `file.read(i)` (its encoded fields) and
  * `file.decode(i)` (its array). What is no whole, undamaged file is a JczError.
  *
- * In a page, load zstd.js, streams.js, codes.js, leaves.js, decode.js and this
- * in that order. In node, `require` this.
+ * In a page, load zstd.js, streams.js, codes.js, leaves.js, transforms.js,
+ * decode.js and this in that order. In node, `require` this.
  */
 (function (root, factory) {
   const node = typeof module === 'object';
@@ -301,6 +301,7 @@
         return decode.decode(leaf);
       });
       const same = !shape || `${array.shape}` === `${shape}`;
+      if (leaf.kind === 'Key') return array; // its words, an axis more
       if (!same || (dtype && array.dtype !== dtype)) {
         fail(path || 'leaf', `it is ${array.dtype}[${array.shape}], not as stated`);
       }
