@@ -12,7 +12,8 @@ def order(
   centers: Float[np.ndarray, ' k'],
 ) -> tuple[Int64[np.ndarray, ' k'], int]:
   """The rank of each center, equal ones by their codes; the one nearest 0."""
-  values = centers.astype(np.float64)
+  with np.errstate(invalid='ignore'):  # NaN of a damaged file
+    values = centers.astype(np.float64)
   ranks = np.empty(len(values), np.int64)
   ranks[np.argsort(values, kind='stable')] = np.arange(len(values))
   zero = int(np.abs(values).argmin()) if values.size else 0

@@ -1,114 +1,226 @@
-r"""Damaged files by the hundred thousand, their checksums made right.
+"""Damaged files with right checksums: `python tests/benchmarks/fuzz.py 600`.
 
-    python tests/benchmarks/fuzz.py [--minutes=5] [--seed=0]
+Each input is a small file of one leaf, changed a little and signed again. It
+must be read, or refused by a `ValueError`, within a second of work and a
+gigabyte, without a warning of NumPy. Some of those that are read are decoded
+too, which compiles programs and may take ten seconds.
 
-Files of every kind of leaf and coder are changed at random places: bits, bytes,
-spliced and lost parts of records, numbers of the header. Each must give a tree
-or a `ValueError`, within a second and within the memory that the process may
-have. Prints how many inputs of each kind were read, and how many refused.
+Counts by leaf go to `fuzz.json`, and inputs that did anything else to
+`fuzz_found/`, in the folder in which this runs, as they come. The work is done
+in a child, so that not even a crash of the interpreter ends the run.
 """
 
-import argparse
 import collections
+import contextlib
 import json
+import os
 import pathlib
+import random
 import resource
+import signal
+import subprocess
 import sys
 import time
+import warnings
 
-import jax
-import jax.numpy as jnp
-import numpy as np
+sys.path[0] = str(pathlib.Path(__file__).parents[1])
 
-sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / 'code')]
-from old_files_test import tree  # noqa: E402
-from signed_files import parts_of, signed  # noqa: E402
+import every_leaf  # noqa: E402
+import msgpack  # noqa: E402
+import signed_files  # noqa: E402
 
-from jcompress.code import archive, container  # noqa: E402
-
+SECONDS, COMPILING, MEMORY, EACH = 1.0, 10.0, 1 << 30, 20_000
 CODERS = 'auto', 'raw', 'huffman', 'zstd', 'ans', 'context', 'fast'
-MEMORY = 6 << 30
+NUMBERS = 0, 1, 2, 127, 128, 255, 2**16, 2**20, 2**31 - 1, 2**32, 2**62 - 1
+DECODED = 0.02  # of what is read: a shape that is new is compiled
+NOW = pathlib.Path('fuzz_input.bin')
 
 
-def main():
-  parser = argparse.ArgumentParser()
-  parser.add_argument('--minutes', type=float, default=5.0)
-  parser.add_argument('--seed', type=int, default=0)
-  parser.add_argument('--output', default='')
-  arguments = parser.parse_args()
-  jax.block_until_ready(jnp.ones(3) + 1)
-  resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-  rng = np.random.default_rng(arguments.seed)
-  files = [
-    (f'{name} {coder}', parts_of(container.pack({'a': leaf}, coder=coder)))
-    for name, leaf in tree().items()
-    if name != 'list'
-    for coder in CODERS
-  ]
-  counts: dict[str, collections.Counter[str]] = collections.defaultdict(
-    collections.Counter
-  )
-  end, slow, shown = time.time() + 60 * arguments.minutes, [], time.time()
-  while time.time() < end:
-    name, (head, body) = files[rng.integers(len(files))]
-    data = mutant(head, body, rng)
-    start = time.perf_counter()
-    try:
-      archive.unpack(data)
-      found = 'read'
-    except ValueError:
-      found = 'refused'
-    except Exception as error:  # what this is here to find
-      found = type(error).__name__
-      pathlib.Path(f'fuzz_{found}.jcz').write_bytes(data)
-      print(f'{name}: {found}: {str(error)[:200]}', flush=True)
-    seconds = time.perf_counter() - start
-    if seconds > 1:
-      slow.append((name, round(seconds, 2)))
-    counts[name.split()[0]][found] += 1
-    if time.time() - shown > 30:
-      shown = time.time()
-      report(counts, slow, arguments.output)
-  report(counts, slow, arguments.output)
+class TooLongError(BaseException):
+  """An input took more than its time."""
 
 
-def mutant(head, body, rng):
-  """A damaged file whose checksums are right."""
-  head = [head[0], head[1], [list(leaf) for leaf in head[2]], *head[3:]]
-  body = bytearray(body)
-  for _ in range(rng.integers(1, 4)):
-    kind = rng.integers(5)
-    at = int(rng.integers(len(body))) if body else 0
-    if kind == 0 and body:
-      body[at] ^= 1 << int(rng.integers(8))
-    elif kind == 1 and body:
-      body[at] = int(rng.integers(256))
-    elif kind == 2:
-      stop = min(len(body), at + int(rng.integers(20)))
-      body[at:stop] = rng.bytes(int(rng.integers(12)))
-    elif kind == 3:
-      del body[at:]
+def sources():
+  """Files of one leaf each, by the leaf's name: `(header, record, rest)`."""
+  from jcompress.code import container
+
+  found = collections.defaultdict(list)
+  for name, leaf in every_leaf.leaves().items():
+    for data in {container.pack({'w': leaf}, coder=c) for c in CODERS}:
+      head, body = signed_files.parts(data)
+      size = head[2][0][1]
+      found[name].append((head, body[:size], body[size:]))
+  first = every_leaf.leaves()['Codebook']
+  codes = first.codes[:5]
+  two = container.pack({'a': first, 'b': type(first)(first.centers, codes)})
+  head, body = signed_files.parts(two)
+  found['Codebook_shared'].append((head, body, b''))
+  return dict(found)
+
+
+def changed(rng, record, others):
+  """A record with some bytes changed, and what was done."""
+  data = bytearray(record)
+  kind = rng.choice(['bits', 'bytes', 'number', 'splice', 'cut', 'grow'])
+  for _ in range(rng.choice([1, 1, 1, 2, 3, 8])):
+    i = rng.randrange(len(data) + 1)
+    at = i if i < len(data) else 0
+    if rng.random() < 0.4:  # heads decide more than streams
+      at = rng.randrange(min(len(data), 24)) if data else 0
+    if kind == 'bits' and data:
+      data[at] ^= 1 << rng.randrange(8)
+    elif kind == 'bytes' and data:
+      data[at] = rng.randrange(256)
+    elif kind == 'number':
+      from jcompress.code import wire
+
+      near = (data[at] if data else 0) + rng.choice([-1, 1])
+      value = rng.choice([*NUMBERS, max(0, near)])
+      data[at : at + rng.randrange(3)] = wire.varint(value)
+    elif kind == 'splice':
+      other = rng.choice(others)
+      j = rng.randrange(len(other) + 1)
+      part = other[j : j + rng.randrange(1, 40)]
+      data[i : i + rng.randrange(40)] = part
+    elif kind == 'cut':
+      del data[at : at + rng.randrange(1, 1 + max(1, len(data) // 2))]
     else:
-      leaf = head[2][0]
-      place = int(rng.integers(3, len(leaf)))
-      leaf[place] = int(rng.choice([0, 1, 7, 40, 2**20, 2**31, 2**40]))
-  head[2][0][1] = len(body)
-  return signed(head, bytes(body))
+      data[at:at] = bytes([rng.choice([0, 255, 128])]) * rng.randrange(1, 30)
+  return bytes(data), kind
 
 
-def report(counts, slow, output):
-  total = sum(sum(c.values()) for c in counts.values())
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-  found = {
-    'inputs': total,
-    'peak_mb': peak,
-    'over_a_second': slow[-20:],
-    'kinds': {name: dict(c) for name, c in sorted(counts.items())},
-  }
-  print(json.dumps(found), flush=True)
-  if output:
-    pathlib.Path(output).write_text(json.dumps(found, indent=2) + '\n')
+def inputs(rng, found):
+  """Names, what was done, and files, without end."""
+  names = list(found)
+  others = [record for files in found.values() for _, record, _ in files]
+  while True:
+    name = rng.choice(names)
+    head, record, rest = rng.choice(found[name])
+    head = msgpack.unpackb(msgpack.packb(head), strict_map_key=False)
+    kind = 'header'
+    if len(head[2]) > 1:
+      record, kind = changed(rng, record, others)
+      record = record[: sum(x[1] for x in head[2])]
+    elif rng.random() < 0.9:
+      record, kind = changed(rng, record, others)
+      head[2][0][1] = len(record)
+      if rng.random() < 0.1:
+        head[2][0][3] = 2 ** rng.randrange(20)
+      if rng.random() < 0.1:
+        head[1][0] = rng.choice(names).partition('_')[0]
+    if kind == 'header':
+      path = rng.choice(list(signed_files.places(head)))
+      head = signed_files.put(head, path, rng.choice(signed_files.ODD))
+    try:
+      yield name, kind, signed_files.signed(head, record + rest)
+    except (TypeError, IndexError, OverflowError, KeyError, ValueError):
+      with contextlib.suppress(TypeError, OverflowError, ValueError):
+        yield name, kind, signed_files.build(head, record + rest)
+
+
+def read(data, rng):
+  """Reads a file: what came of it."""
+  from jcompress import encoded
+  from jcompress.code import archive
+
+  try:
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    tree = archive.unpack(data).tree
+    if rng.random() < DECODED:
+      signal.setitimer(signal.ITIMER_VIRTUAL, COMPILING)
+      encoded.decode(tree)
+    return 'read'
+  except ValueError:
+    return 'refused'
+  except TooLongError:
+    return 'slow'
+  except BaseException as e:  # noqa: BLE001
+    return type(e).__name__
+  finally:
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def child(seed):
+  """Tries `EACH` inputs and prints what came of each."""
+  import jax
+
+  rng = random.Random(seed)
+  warnings.simplefilter('error', RuntimeWarning)
+
+  def stop(*_):
+    raise TooLongError
+
+  signal.signal(signal.SIGVTALRM, stop)
+  found = sources()
+  for name, files in found.items():  # what is compiled is not counted
+    head, record, rest = files[0]
+    with contextlib.suppress(TooLongError):
+      result = read(signed_files.signed(head, record + rest), rng)
+      assert result in ('read', 'slow'), (name, result)
+  used = int(pathlib.Path('/proc/self/statm').read_text().split()[0])
+  limit = used * os.sysconf('SC_PAGE_SIZE') + MEMORY
+  resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+  for i, (name, kind, data) in enumerate(inputs(rng, found)):
+    if i == EACH:
+      break
+    if i % 2000 == 1999:
+      jax.clear_caches()
+    NOW.write_bytes(data)
+    # Should the alarm not be heard, the limit on all work ends the child.
+    spent = int(time.process_time()) + 20
+    resource.setrlimit(resource.RLIMIT_CPU, (spent, resource.RLIM_INFINITY))
+    try:
+      result = read(data, rng)
+    except TooLongError:
+      result = 'slow'
+    print(name, kind, result, flush=True)
+    if result not in ('read', 'refused'):
+      keep(name, result, data)
+
+
+def keep(name, result, data):
+  """Writes an input that did what none may."""
+  folder = pathlib.Path('fuzz_found')
+  folder.mkdir(exist_ok=True)
+  (folder / f'{name}-{result}-{abs(hash(data))}.jcz').write_bytes(data)
+
+
+def main(seconds):
+  """Starts children until the time is over."""
+  counts = collections.defaultdict(collections.Counter)
+  start, seed = time.time(), time.time_ns() % 10**9
+  while time.time() < start + seconds:
+    seed += 1
+    process = subprocess.Popen(
+      [sys.executable, __file__, '--child', str(seed)],
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    done = 0
+    for line in process.stdout:
+      name, kind, result = line.split()
+      counts[name][result] += 1
+      counts['of all'][result] += 1
+      counts['by change'][kind] += 1
+      done += 1
+      if done % 500 == 0:
+        pathlib.Path('fuzz.json').write_text(json.dumps(counts, indent=1))
+        if time.time() > start + seconds:
+          process.terminate()
+    code = process.wait()
+    if code not in (0, -signal.SIGTERM):
+      counts['of all'][f'exit {code}'] += 1
+      if NOW.exists():
+        keep('unknown', f'exit{code}', NOW.read_bytes())
+  pathlib.Path('fuzz.json').write_text(json.dumps(counts, indent=1))
+  for name, of in sorted(counts.items()):
+    print(f'{name:24}', *(f'{k} {n:,}' for k, n in sorted(of.items())))
+  print(f'{time.time() - start:.0f} seconds')
 
 
 if __name__ == '__main__':
-  main()
+  if sys.argv[1] == '--child':
+    child(int(sys.argv[2]))
+  else:
+    main(float(sys.argv[1]))

@@ -22,3 +22,8 @@ def test_the_code_of_zero_on_a_grid():
   assert zero_of(encoded.Quantized(codes, scale, zeros)) == 4
   blocks = encoded.Blocks(codes, scale, jnp.array([-1.0, 0.1, 2.0]))
   assert zero_of(blocks) == 1
+
+
+def test_a_signaling_nan_of_a_damaged_file_is_last_without_a_warning():
+  words = np.array([0x7F800001, 0, 0xBF800000], np.uint32)
+  assert order(words.view(np.float32))[0].tolist() == [2, 1, 0]
