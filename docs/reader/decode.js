@@ -241,6 +241,7 @@
   function tiedPlaces(kind, base, shape, inputs) {
     const last = shape.at(-1);
     const own = base.at(-1);
+    need(!inputs || kind === 'p4' || kind === 'p4m', `inputs of ${kind}`);
     const same = (from, to) =>
       base.length === shape.length && base.length > 0 &&
       base.slice(from, to).every((n, i) => n === shape[from + i]);

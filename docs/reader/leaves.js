@@ -378,6 +378,7 @@
         fields[name] = [];
         while (inner.left()) fields[name].push(decodeArray(inner.prefixed()));
       } else {
+        if (!part.length && name !== 'zero') fail(reader.what, `no ${name}`);
         fields[name] = part.length ? decodeArray(part) : null;
       }
     }
