@@ -25,8 +25,8 @@ networks have 10.25 and 8.54 % after the epochs of `deep_compression.py`:
     lenet5_small              0  10.49  2,648  651.2x
 
 So LeNet-300-100 keeps the error of the dense network in 7.3 kB; the file of
-`deep_compression.py` has 19.8 kB. On MNIST Oktay et al. report 8.56 kB at 1.9 % and
-2.84 kB at 1.0 %. Moving the codes of networks that were trained so gains
+`deep_compression.py` has 19.8 kB. On MNIST Oktay et al. report 8.56 kB at 1.9 %
+and 2.84 kB at 1.0 %. Moving the codes of networks that were trained so gains
 nothing more: 5 bytes of 7,309 at the same error.
 
 References:
