@@ -47,6 +47,7 @@ WITH_KEEP_ZEROS = {
   'distort': lambda **k: jc.distort(distortions.added_noise(0.1), **k),
   'dorefa_weights': lambda **k: jc.dorefa_weights(2, **k),
   'dynamic_surgery': lambda **k: jc.dynamic_surgery(0.5, **k),
+  'entropy_penalized': lambda **k: jc.entropy_penalized(0.01, 4, **k),
   'few_multiplications': lambda **k: jc.few_multiplications(**k),
   'fixed_point': lambda **k: jc.fixed_point(2, 8, **k),
   'gradual_groups': lambda **k: jc.gradual_groups(0.5, groups='filters', **k),

@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Int64, Num
 
 from jcompress import encoded
 
 
 def order(
-  centers: Float[np.ndarray, ' k'],
+  centers: Num[np.ndarray, ' k'],
 ) -> tuple[Int64[np.ndarray, ' k'], int]:
   """The rank of each center, equal ones by their codes; the one nearest 0."""
   with np.errstate(invalid='ignore'):  # NaN of a damaged file

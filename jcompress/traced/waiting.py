@@ -73,7 +73,9 @@ def _first_of_batch(axis_size, in_batched, x):
 def _word(x):
   """The first entry as an unsigned integer of at least 8 bits."""
   one = jax.lax.stop_gradient(_first(jax.lax.stop_gradient(x)))
-  if one.dtype == bool or _bits(one) < 8:
+  if one.dtype == bool:
+    return one.astype(jnp.uint8)
+  if _bits(one) < 8:
     return (one != 0).astype(jnp.uint8)
   return _as_words(one)
 

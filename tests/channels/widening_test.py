@@ -46,6 +46,7 @@ REFUSED = {
   'all_sizes_are_four': {'k:1#2'},
   'causal_mask': {'k:2'},
   'conv_transpose_flipped': {'params/Conv_0/kernel:3'},
+  'crelu': {'k0:3'},
   'fused_projection': {'qkv:1#2'},
   'grouped_queries': {'k:1'},
   'mixture_of_experts': {'w1:2'},
