@@ -170,7 +170,7 @@ def _write_hdf5(path, params, about):
   del about
 
   def save(temporary):
-    with h5py.File(temporary, 'w') as file:
+    with open(temporary, 'w+b') as opened, h5py.File(opened, 'w') as file:
       for name, x in tree.by_name(params).items():
         file[name] = x
 
