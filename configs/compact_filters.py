@@ -73,11 +73,14 @@ from jcompress.experiments.changes import recalibrate, turned_errors
 from jcompress.experiments.factoring import factorize
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
+DOUBLE = (32, 32, 64, 64, 128, 128)
 MAPS = {
+  'plain_double': DOUBLE,
+  'low_rank': DOUBLE,
   'plain_half': (11, 11, 23, 23, 45, 45),
   'plain_quarter': (8, 8, 16, 16, 32, 32),
   'plain_eighth': (6, 6, 11, 11, 22, 22),
-  'p4_wide': (32, 32, 64, 64, 128, 128),
+  'p4_wide': DOUBLE,
 }
 BLOCKS = {
   'separable': {
@@ -89,6 +92,7 @@ BLOCKS = {
 BEHIND_THE_FIRST = 'conv[2-6]/kernel'
 ROWS = (
   'plain',
+  'plain_double',
   'plain_half',
   'plain_quarter',
   'plain_eighth',
@@ -102,6 +106,7 @@ ROWS = (
   'p4_wide',
   'fire',
   'factorized',
+  'low_rank',
   'separable',
   'shuffle',
   'replaced',
@@ -133,7 +138,7 @@ def model_of(config, classes):
   if config.row in BLOCKS:
     name = {'shuffle': 'shufflenet'}.get(config.row, config.row)
     return models.build(name, classes=classes, **BLOCKS[config.row])
-  kind = config.row.split('_')[0]
+  kind = config.row if config.row == 'low_rank' else config.row.split('_')[0]
   if kind in ('negation', 'replaced'):
     kind = 'plain'
   return models.build(

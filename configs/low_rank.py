@@ -42,31 +42,55 @@ import optax
 
 import jcompress as jc
 from jcompress import models
-from jcompress.experiments import data, recipe, tasks
+from jcompress.experiments import augment, data, recipe, tasks
 from jcompress.experiments.changes import recalibrate
-from jcompress.experiments.factoring import by_rule, factorize, within
+from jcompress.experiments.factoring import factorize
+from jcompress.experiments.rank_rules import by_rule, of_share, within
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
-ROWS = (
-  'lenet5_svd',
-  'lenet5_separable',
-  'lenet5_tucker2',
-  'lenet5_canonical',
-  'lenet5_evbmf',
-  'lenet5_budget',
-  'lenet5_pipeline',
-  'resnet20_svd',
-  'resnet20_separable',
-  'resnet20_tucker2',
-  'resnet20_evbmf',
-)
+METHODS = {
+  'lenet5': (
+    'svd',
+    'response',
+    'separable',
+    'tucker2',
+    'canonical',
+    'trained',
+    'evbmf',
+    'budget',
+    'pipeline',
+  ),
+  'vgg': (
+    'svd',
+    'response',
+    'separable',
+    'tucker2',
+    'canonical',
+    'trained',
+    'evbmf',
+    'budget',
+    'budget_response',
+    'pipeline',
+  ),
+  'resnet20': ('svd', 'response', 'separable', 'tucker2', 'trained', 'evbmf'),
+  'vit': ('svd', 'response', 'trained', 'budget', 'budget_response'),
+}
+ROWS = tuple(f'{name}_{m}' for name, found in METHODS.items() for m in found)
 DENSE = {
-  'lenet5': 'deep_compression.py:lenet5',
-  'resnet20': 'structure.py:resnet20_dense',
+  'lenet5': ('deep_compression.py:lenet5', 'dense'),
+  'vgg': ('compact_filters.py:plain_double', 'train'),
+  'resnet20': ('structure.py:resnet20_dense', 'dense'),
+  'vit': ('images.py:vit', 'dense'),
+}
+OPTIONS = {
+  'vgg': dict(name='compact_vgg', maps=(32, 32, 64, 64, 128, 128)),
+  'vit': dict(layers=4, width=64, heads=4, hidden=128),
 }
 BEHIND_THE_FIRST = {
   'lenet5': '(?:conv2|fc1)/kernel',
+  'vgg': 'conv[2-6]/kernel',
   'resnet20': r'conv(?:[2-9]|1\d)/kernel',
+  'vit': 'block.*/kernel',
 }
 
 
@@ -75,15 +99,16 @@ def get_config(row='lenet5_tucker2'):
   config = recipe.defaults(row=row)
   config.model, config.method = row.split('_', 1)
   is_lenet = config.model == 'lenet5'
-  config.epochs = dict(tune=4.0 if is_lenet else 1.0, prune=4.0, share=2.0)
+  config.epochs = dict(trained=2.0, tune=4.0, prune=4.0, share=2.0)
   config.learning_rate = 1e-4 if is_lenet else 3e-4
   config.prune_rate = 1e-3
   config.conv_ranks = dict(
     svd=(12,), separable=(16,), tucker2=(10, 16), canonical=(32,)
   )
   config.dense_rank = 32
-  config.energy = 0.8
-  config.budget = 0.1 if is_lenet else 0.4
+  config.kept = dict(lenet5=0.1, vgg=1 / 3, resnet20=0.4, vit=0.5)
+  config.inputs = 1000
+  config.energy = 0.9
   config.sparsity = 0.7
   config.k = 16
   return config
@@ -92,39 +117,55 @@ def get_config(row='lenet5_tucker2'):
 def get_task(config):
   """Classes of images."""
   dataset = data.of(config)
-  model = models.build(config.model, classes=dataset.classes)
-  return tasks.image_classification(model, dataset, config.batch_size)
+  options = {'name': config.model, **OPTIONS.get(config.model, {})}
+  model = models.build(classes=dataset.classes, **options)
+  shift = augment.shifted(2) if config.model == 'vit' else None
+  return tasks.image_classification(
+    model, dataset, config.batch_size, augment=shift
+  )
 
 
 def get_stages(config, task):
   """Dense, factored, trained on; or from there pruned and shared."""
   adam = half_cosine(optax.adam, config.learning_rate)
   if config.method == 'pipeline':
-    factored = Begin('tune', f'low_rank.py:{config.model}_tucker2', 'tune')
+    row = f'low_rank.py:{config.model}_tucker2'
     prune = lambda start: pruned(config, start)
     faster = half_cosine(optax.adam, config.prune_rate)
     shared = jc.select(jc.KERNELS, jc.kmeans_share(k=config.k))
     return [
-      factored,
+      Begin('tune', row, 'tune'),
       Train('prune', prune, faster, config.epochs.prune),
       Train('share', shared, adam, config.epochs.share),
     ]
-  dense = Begin('dense', DENSE[config.model], 'dense')
-  again = [recalibrate()] if config.model == 'resnet20' else []
+  before = [Begin('dense', *DENSE[config.model])]
+  if config.method == 'trained':
+    cut = jc.select(
+      BEHIND_THE_FIRST[config.model], jc.trained_rank(config.energy)
+    )
+    faster = half_cosine(optax.adam, config.prune_rate)
+    before.append(Train('trained', cut, faster, config.epochs.trained))
+  count = config.inputs if 'response' in config.method else 0
+  factor = factorize('factor', plan(config), examples=count)
+  again = [recalibrate()] if config.model in ('vgg', 'resnet20') else []
   tune = Train('tune', jc.identity(), adam, config.epochs.tune)
-  return [dense, factorize('factor', plan(config)), *again, tune]
+  return [*before, factor, *again, tune]
 
 
 def plan(config):
   """The method of each layer, or how ranks are found."""
-  pattern = BEHIND_THE_FIRST[config.model]
+  pattern, share = BEHIND_THE_FIRST[config.model], config.kept[config.model]
   if config.method == 'evbmf':
     return by_rule('evbmf', pattern=pattern)
   if config.method == 'budget':
-    return within(config.budget, pattern=pattern)
-  if config.model == 'resnet20':
-    return by_rule(config.energy, config.method, pattern)
-  method = getattr(jc, config.method)(*config.conv_ranks[config.method])
+    return within(share, pattern=pattern)
+  if config.method == 'budget_response':
+    return within(share, pattern=pattern, examples=config.inputs)
+  by_svd = config.method in ('response', 'trained')
+  kind = 'svd' if by_svd else config.method
+  if config.model != 'lenet5':
+    return of_share(share, kind, pattern)
+  method = getattr(jc, kind)(*config.conv_ranks[kind])
   return {'conv2/kernel': method, 'fc1/kernel': jc.svd(config.dense_rank)}
 
 

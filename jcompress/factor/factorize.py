@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jcompress import tree
 from jcompress.factor import small_layers, uses
@@ -25,6 +26,7 @@ def factorize(
   must_pay: bool = True,
   tolerance: float | None = None,
   key: jax.Array | None = None,
+  moments: Mapping[str, Float[Array, 'groups inputs inputs']] | None = None,
 ) -> tuple[SmallApply, Any]:
   """Factors kernels, and runs the factors in place of their layers.
 
@@ -53,6 +55,9 @@ def factorize(
     tolerance: largest difference of an output, relative to its largest entry.
       Default: 1e-5, or 8 units in the last place in half precision.
     key: of methods with random starts.
+    moments: of the inputs of kernels by path, as `curvature.input_hessian` has
+      them: factors by `svd` then answer best to such inputs. Kernels that have
+      none here are nearest in their weights.
 
   Returns:
     `small_apply(small_params, *inputs)`, and `small_params`. The function
@@ -63,12 +68,15 @@ def factorize(
   Raises:
     ValueError: a layer cannot be factored so, its kernel is used in another
       way beside, or the factors do not pay; the small network computes
-      something else.
+      something else; moments of no kernel, of another size, or of a method that
+      has no use for them.
   """
   small_apply, chosen = _network(apply_fn, plan, params, inputs)
   if must_pay:
     _require_gain(chosen)
   names, leaves = tree.paths(params), jax.tree.leaves(params)
+  moments = {} if moments is None else moments
+  _require_kernels(moments, names)
   small, dense = [], []
   for path, leaf in zip(names, leaves, strict=True):
     if path not in chosen:
@@ -76,7 +84,11 @@ def factorize(
       dense.append(leaf)
       continue
     method, layer = chosen[path]
-    factors = method.factors(small_layers.to_factor(layer, leaf), key=key)
+    kernel = small_layers.to_factor(layer, leaf)
+    covariance = None
+    if path in moments:
+      covariance = small_layers.covariance(layer, moments[path])
+    factors = method.factors(kernel, key=key, covariance=covariance)
     product = small_layers.from_factors(layer, method.product(factors))
     small.append(_named(method, layer, factors))
     dense.append(product.astype(leaf.dtype))
@@ -180,6 +192,14 @@ def _named(method, layer, factors):
   shape = small_layers.shape_of(layer)
   pairs = zip(method.stages(shape), factors, strict=True)
   return {stage.name: {'kernel': factor} for stage, factor in pairs}
+
+
+def _require_kernels(moments, names):
+  if unknown := sorted(set(moments) - set(names)):
+    raise ValueError(
+      f'There are moments of {unknown[0]}, and no such kernel; the params have '
+      f'{", ".join(names)}.'
+    )
 
 
 def _require_gain(chosen):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from jcompress.factor.method import Method, Shape, Stage
 from jcompress.factor.methods import svd
+from jcompress.factor.svd import fold
 from jcompress.traced.layers import Layer
 
 Factors = Sequence[Float[Array, '...']]
@@ -64,6 +65,34 @@ def from_factors(
   order = _order(layer)
   back = [order.index(d) for d in range(len(order))]
   return operand.restore(kernel.transpose(back))
+
+
+def covariance(
+  layer: Layer, moments: Float[Array, '1 inputs inputs']
+) -> Float[Array, 'inputs inputs']:
+  """Second moments of a layer's inputs in the order in which it is factored.
+
+  Args:
+    layer: of one group.
+    moments: in the order of `layer.matrix`, as of `curvature.input_hessian`.
+
+  Raises:
+    ValueError: moments of another shape.
+  """
+  shape = layer.contraction.operand.shape
+  n_in = math.prod(shape[axis] for axis in layer.in_axes)
+  n_out = math.prod(shape) // n_in
+  if moments.shape != (1, n_in, n_in):
+    raise ValueError(
+      f'The moments of {layer.path} are {moments.shape}; its inputs need '
+      f'{(1, n_in, n_in)}.'
+    )
+  rows = jnp.arange(n_in, dtype=float)[None, :, None]
+  rows = jnp.broadcast_to(rows, (1, n_in, n_out))
+  axes = layer.in_axes if layer.kind == 'dense' else None
+  folded, _ = fold(to_factor(layer, layer.kernel(rows)), axes)
+  order = folded[:, 0].astype(int)
+  return moments[0][order][:, order]
 
 
 def run(method: Method, layer: Layer, x: Any, factors: Factors) -> Any:

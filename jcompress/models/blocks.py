@@ -163,16 +163,21 @@ class FactorizedConv(nn.Module):
   Attributes:
     features: outputs of both, or of each.
     windows: of the two: `((1, n), (n, 1))`, or twice `(3, 3)` for 5x5.
+    is_linear: whether there is no rectifier between: with fewer features of the
+      first, a convolution of low rank that trains from scratch (Tai).
     dtype: of the computation; the parameters are float32. Default: float32.
 
   References:
     Szegedy et al., Rethinking the Inception Architecture for Computer Vision,
       2016, arXiv 1512.00567, section 3.
     Szegedy et al., Inception-v4, 2017, arXiv 1602.07261.
+    Tai et al., Convolutional Neural Networks with Low-rank Regularization,
+      2016, arXiv 1511.06067: a norm between keeps the two from exploding.
   """
 
   features: int | tuple[int, int]
   windows: Sequence[tuple[int, int]] = ((1, 3), (3, 1))
+  is_linear: bool = False
   dtype: Any = None
 
   @nn.compact
@@ -185,7 +190,8 @@ class FactorizedConv(nn.Module):
     for name, n, window in zip(names, sizes, self.windows, strict=True):
       norm = f'{name}_norm'
       x = normed_conv(x, n, window, train, name, norm, dtype=self.dtype)
-      x = nn.relu(x)
+      if name == 'last' or not self.is_linear:
+        x = nn.relu(x)
     return jnp.asarray(x)
 
 

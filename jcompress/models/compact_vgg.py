@@ -1,7 +1,7 @@
 """One small network of 3x3 convolutions, in each form of compact filters."""
 
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -32,6 +32,14 @@ COPIES = types.MappingProxyType(
     'p4m': 8,
     'fire': 1,
     'factorized': 1,
+    'low_rank': 2,
+  }
+)
+# Options of their `FactorizedConv`.
+FACTORED: Mapping[str, dict[str, Any]] = types.MappingProxyType(
+  {
+    'factorized': {},
+    'low_rank': {'windows': ((3, 1), (1, 3)), 'is_linear': True},
   }
 )
 
@@ -57,6 +65,8 @@ class CompactVGG(ByWidths):
   * `'fire'`: behind the first layer, a `Fire` of `maps / 8`, half and half of
     its outputs by 1x1 and 3x3, and no norm.
   * `'factorized'`: behind the first layer, 1x3 and 3x1, `FactorizedConv`.
+  * `'low_rank'`: behind the first layer, 3x1 to half as many maps, a norm, and
+    1x3, `FactorizedConv` without a rectifier between.
 
   Attributes:
     kind: see above.
@@ -126,8 +136,11 @@ class CompactVGG(ByWidths):
       if self.kind == 'fire' and i > 1:
         parts = {'squeeze': n // 8, 'expand1': n // 2, 'expand3': n // 2}
         found |= {f'{name}/{part}': size for part, size in parts.items()}
-      elif self.kind == 'factorized' and i > 1:
-        found |= {f'{name}/first': n, f'{name}/last': n}
+      elif self.kind in FACTORED and i > 1:
+        first = n // COPIES[self.kind]
+        found |= {f'{name}/first': first, f'{name}/last': n}
+      elif self.kind == 'low_rank':
+        found[name] = n
       else:
         found[name] = n // COPIES[self.kind]
     return found | {'fc': self.classes}
@@ -139,9 +152,10 @@ class CompactVGG(ByWidths):
     if kind == 'fire' and i > 1:
       parts = [sizes[f'{name}/{p}'] for p in ('squeeze', 'expand1', 'expand3')]
       return Fire(*parts, **own)(x)
-    if kind == 'factorized' and i > 1:
+    if kind in FACTORED and i > 1:
       features = sizes[f'{name}/first'], sizes[f'{name}/last']
-      return FactorizedConv(features, **own)(x, train)
+      block = FactorizedConv(features, **FACTORED[kind], **own)
+      return block(x, train)
     features = sizes[name]
     norm = lambda cls=nn.BatchNorm, **options: cls(
       not train, momentum=0.9, dtype=self.dtype, name=f'norm{i}', **options

@@ -1,11 +1,16 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tiny
 
 import jcompress as jc
 from jcompress import models
-from jcompress.experiments import factoring, files, removal, tasks
+from jcompress.experiments import (
+  factoring,
+  files,
+  rank_rules,
+  removal,
+  tasks,
+)
 from jcompress.experiments.sources import WHOLE
 
 KEY = jax.random.key(0)
@@ -16,16 +21,6 @@ def factor(plan, task=None, variables=None):
   variables = variables or task.init(KEY)
   change = factoring.factorize('factor', plan)
   return variables, *change.change(task, variables, KEY)
-
-
-def low_rank_task(rank=2):
-  """The small task, whose first kernel is near one of low rank."""
-  task = tiny.task()
-  variables = task.init(KEY)
-  rng = np.random.RandomState(0)
-  near = rng.randn(36, rank) @ rng.randn(rank, 16) + 1e-2 * rng.randn(36, 16)
-  variables['params']['fc1']['kernel'] = jnp.float32(near)
-  return task, variables
 
 
 def test_the_small_task_trains_and_predicts():
@@ -53,50 +48,9 @@ def test_the_small_task_trains_and_predicts():
   assert new['batch_stats']['norm']['mean'].shape == (16,)
 
 
-def test_ranks_by_a_rule_and_layers_that_stay_dense():
-  found = low_rank_task()
-  # Of 16 x 3 all energy is in three ranks, which do not pay.
-  assert factoring.by_rule(0.999)(*found) == {'fc1/kernel': jc.svd(2)}
-  plan = factoring.by_rule('evbmf', pattern='fc1/.*')(*found)
-  assert plan == {'fc1/kernel': jc.svd(2)}
-
-
-def test_convolutions_by_a_rule():
-  model = models.build('lenet5', classes=3, features=(6, 8, 10))
-  images = tiny.dataset()
-  pad = lambda x: np.pad(x, ((0, 0), (10, 9), (12, 12), (0, 0)))
-  data = images._replace(
-    train_inputs=pad(images.train_inputs), test_inputs=pad(images.test_inputs)
-  )
-  task = tasks.image_classification(model, data, 16)
-  variables = task.init(KEY)
-  kernel = variables['params']['conv2']['kernel']
-  rng = np.random.RandomState(0)
-  core = rng.randn(5, 5, 2, 3)
-  exact = np.einsum('hwab,ia,ob->hwio', core, rng.randn(6, 2), rng.randn(8, 3))
-  assert exact.shape == kernel.shape
-  variables['params']['conv2']['kernel'] = jnp.float32(exact)
-  choose = lambda kind: factoring.by_rule(0.999999, kind, 'conv2/kernel')
-  assert choose('tucker2')(task, variables) == {
-    'conv2/kernel': jc.tucker2(2, 3)
-  }
-  assert choose('svd')(task, variables) == {'conv2/kernel': jc.svd(3)}
-  plan = factoring.within(0.3, 'separable')(task, variables)
-  found = jc.tree.split_all(list(plan), variables['params'])[0]
-  cost = sum(
-    m.cost(x.shape)
-    for m, part in zip(plan.values(), found, strict=True)
-    for x in jax.tree.leaves(part)
-  )
-  sizes = {'conv1': 150, 'conv2': 1200, 'fc1': 1280, 'fc2': 30}
-  dense = sum(n for k, n in sizes.items() if f'{k}/kernel' not in plan)
-  assert 0.25 * 2660 < cost + dense <= 0.3 * 2660
-  assert plan['conv2/kernel'].name == 'separable'
-
-
 def test_where_nothing_pays_the_network_is_handed_on_whole():
   task, variables = tiny.task(), tiny.task().init(KEY)
-  change = factoring.factorize('factor', factoring.by_rule(1.0))
+  change = factoring.factorize('factor', rank_rules.by_rule(1.0))
   same, found = change.change(task, variables, KEY)
   assert same is task and found is variables
 

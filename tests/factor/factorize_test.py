@@ -223,3 +223,61 @@ def test_a_wrong_network_is_seen():
 def test_a_plan_that_is_none_is_refused(plan, why):
   with pytest.raises(ValueError, match=why):
     jc.factored(MLP, plan, PARAMS, X)
+
+
+OIHW = lambda p, x: jax.lax.conv_general_dilated(
+  x, p['w'], (1, 1), 'SAME', dimension_numbers=('NCHW', 'OIHW', 'NCHW')
+)
+HWIO = lambda p, x: jax.lax.conv_general_dilated(
+  x, p['w'], (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+)
+REVERSED = lambda p, x: jnp.einsum('nab,oba->no', x, p['w'])
+
+
+@pytest.mark.parametrize(
+  ('apply_fn', 'kernel', 'inputs'),
+  [
+    (OIHW, (6, 4, 3, 2), (2, 4, 5, 5)),
+    (HWIO, (3, 2, 4, 6), (2, 5, 5, 4)),
+    (REVERSED, (5, 4, 3), (40, 3, 4)),
+    (lambda p, x: x @ p['w'], (7, 5), (30, 7)),
+  ],
+  ids=['OIHW', 'HWIO', 'reversed', 'dense'],
+)
+def test_factors_answer_to_moments_whatever_the_order_of_axes(
+  apply_fn, kernel, inputs
+):
+  params = {'w': jnp.float32(R(6).randn(*kernel))}
+  scales = jnp.exp(jnp.float32(R(7).randn(*inputs[1:])))
+  x = jnp.float32(R(8).randn(*inputs)) * scales
+  moments = jc.curvature.input_hessian(apply_fn, params, [x], pattern='w')
+  (layer,) = layers(apply_fn, params, x)
+  matrix = layer.matrix(params['w'])[0]
+  lost = jc.spectrum(matrix, covariance=moments['w'][0])[2:]
+  wanted = apply_fn(params, x)
+
+  def error(**options):
+    run, small = jc.factorize(apply_fn, params, {'w': jc.svd(2)}, x, **options)
+    return float(jnp.square(run(small, x) - wanted).sum())
+
+  rows = wanted.size / matrix.shape[1]
+  np.testing.assert_allclose(
+    error(moments=moments), rows * np.square(lost).sum(), rtol=1e-3
+  )
+  assert error(moments=moments) < 0.99 * error()
+
+
+def test_moments_that_do_not_fit_are_refused():
+  run = lambda moments, method=None: jc.factorize(
+    HWIO,
+    {'w': jnp.ones((3, 2, 4, 6))},
+    {'w': method or jc.svd(2)},
+    jnp.ones((1, 5, 5, 4)),
+    moments=moments,
+  )
+  with pytest.raises(ValueError, match='moments of v, and no such kernel'):
+    run({'v': jnp.ones((1, 24, 24))})
+  with pytest.raises(ValueError, match=r'needs? \(1, 24, 24\)'):
+    run({'w': jnp.ones((1, 23, 23))})
+  with pytest.raises(ValueError, match='no closed form'):
+    run({'w': jnp.ones((1, 24, 24))}, jc.tucker2(2, 2))
