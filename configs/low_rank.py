@@ -42,7 +42,7 @@ import optax
 
 import jcompress as jc
 from jcompress import models
-from jcompress.experiments import augment, data, recipe, tasks
+from jcompress.experiments import augment, data, minilm, recipe, tasks
 from jcompress.experiments.changes import recalibrate
 from jcompress.experiments.factoring import factorize
 from jcompress.experiments.rank_rules import by_rule, of_share, within
@@ -74,6 +74,7 @@ METHODS = {
   ),
   'resnet20': ('svd', 'response', 'separable', 'tucker2', 'trained', 'evbmf'),
   'vit': ('svd', 'response', 'trained', 'budget', 'budget_response'),
+  'minilm': ('svd', 'response', 'budget', 'budget_response'),
 }
 ROWS = tuple(f'{name}_{m}' for name, found in METHODS.items() for m in found)
 DENSE = {
@@ -91,6 +92,7 @@ BEHIND_THE_FIRST = {
   'vgg': 'conv[2-6]/kernel',
   'resnet20': r'conv(?:[2-9]|1\d)/kernel',
   'vit': 'block.*/kernel',
+  'minilm': 'layer_.*/kernel',
 }
 
 
@@ -102,11 +104,13 @@ def get_config(row='lenet5_tucker2'):
   config.epochs = dict(trained=2.0, tune=4.0, prune=4.0, share=2.0)
   config.learning_rate = 1e-4 if is_lenet else 3e-4
   config.prune_rate = 1e-3
+  if config.model == 'minilm':
+    config.update(data='sentences', batch_size=64)
   config.conv_ranks = dict(
     svd=(12,), separable=(16,), tucker2=(10, 16), canonical=(32,)
   )
   config.dense_rank = 32
-  config.kept = dict(lenet5=0.1, vgg=1 / 3, resnet20=0.4, vit=0.5)
+  config.kept = dict(lenet5=0.1, vgg=1 / 3, resnet20=0.4, vit=0.5, minilm=0.5)
   config.inputs = 1000
   config.energy = 0.9
   config.sparsity = 0.7
@@ -115,7 +119,9 @@ def get_config(row='lenet5_tucker2'):
 
 
 def get_task(config):
-  """Classes of images."""
+  """Classes of images; or embeddings of sentences, as they were."""
+  if config.model == 'minilm':
+    return minilm.sentence_task(minilm.model(), batch_size=config.batch_size)
   dataset = data.of(config)
   options = {'name': config.model, **OPTIONS.get(config.model, {})}
   model = models.build(classes=dataset.classes, **options)
@@ -138,7 +144,9 @@ def get_stages(config, task):
       Train('prune', prune, faster, config.epochs.prune),
       Train('share', shared, adam, config.epochs.share),
     ]
-  before = [Begin('dense', *DENSE[config.model])]
+  before = []
+  if config.model in DENSE:
+    before.append(Begin('dense', *DENSE[config.model]))
   if config.method == 'trained':
     cut = jc.select(
       BEHIND_THE_FIRST[config.model], jc.trained_rank(config.energy)
@@ -147,6 +155,8 @@ def get_stages(config, task):
     before.append(Train('trained', cut, faster, config.epochs.trained))
   count = config.inputs if 'response' in config.method else 0
   factor = factorize('factor', plan(config), examples=count)
+  if config.model == 'minilm':
+    return [factor]
   again = [recalibrate()] if config.model in ('vgg', 'resnet20') else []
   tune = Train('tune', jc.identity(), adam, config.epochs.tune)
   return [*before, factor, *again, tune]
