@@ -488,3 +488,25 @@ VALUES = {
   'sign_quantize_mean': 2,
   'soft_share': 4,
 }
+# One of each way to keep weights and state. Laws of what stands around a
+# compressor (meshes, checkpoints, settings, loops of others) run for these; for
+# the others they are slow tests.
+ONE_OF_EACH = (
+  'mask',
+  'stacked_kmeans',
+  'surgery',
+  'kmeans',
+  'binary_connect',
+  'loss_aware_binarize',
+  'distort_rounding',
+  'learned_step',
+  'entropy_penalized',
+  'linear',
+  'product',
+  'low_rank',
+  'hash',
+  'tie',
+  'soft_share',
+  'hard_concrete',
+  'rigl',
+)

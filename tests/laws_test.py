@@ -31,6 +31,15 @@ def marks(name):
 every = pytest.mark.parametrize(
   'name', [pytest.param(n, marks=marks(n)) for n in compressors.NAMES]
 )
+one_of_each = pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(
+      n, marks=[] if n in compressors.ONE_OF_EACH else [pytest.mark.slow]
+    )
+    for n in compressors.NAMES
+  ],
+)
 dtypes = pytest.mark.parametrize(
   'dtype',
   [
@@ -128,6 +137,12 @@ def read_back(name, dtype):
 def forms(x):
   form = lambda a: (a.shape, a.dtype, getattr(a, 'weak_type', False))
   return jax.tree.structure(x), [form(a) for a in leaves(x)]
+
+
+def test_names_of_what_is_slow_or_not_are_those_of_the_table():
+  named = {*compressors.VARIANTS, *compressors.ONE_OF_EACH}
+  assert named <= set(compressors.NAMES)
+  assert not set(compressors.VARIANTS) & set(compressors.ONE_OF_EACH)
 
 
 @every
@@ -315,7 +330,7 @@ def checkpointer():
     yield found
 
 
-@every
+@one_of_each
 def test_12_a_restored_run_continues_bit_for_bit(name, tmp_path, checkpointer):
   training = trained(name)
   carry = training.carries[3]
@@ -331,7 +346,7 @@ def test_12_a_restored_run_continues_bit_for_bit(name, tmp_path, checkpointer):
   chex.assert_trees_all_equal(view(*carry[:2]), view(*want[:2]), strict=True)
 
 
-@every
+@one_of_each
 @pytest.mark.parametrize(
   'kind',
   [
@@ -437,7 +452,7 @@ class Network(nnx.Module):
       setattr(self, name, form)
 
 
-@every
+@one_of_each
 def test_21_the_stock_loop_of_nnx_is_the_hand_written_one(name):
   """Only the step is compiled, once for both loops."""
   comp, params = selected(name), compressors.params()

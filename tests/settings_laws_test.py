@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from laws_test import every, leaves, selected
+from laws_test import every, leaves, one_of_each, selected
 
 import jcompress as jc
 
@@ -94,7 +94,7 @@ SETTINGS = {
 }
 
 
-@every
+@one_of_each
 @pytest.mark.parametrize(
   ('settings', 'dtype'),
   [

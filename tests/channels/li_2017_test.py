@@ -29,7 +29,13 @@ def test_dense_networks_are_of_the_published_size(name):
   assert counts(row, row.model.apply, variables) == (row.weights, row.macs)
 
 
-@pytest.mark.parametrize('name', PRUNED)
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(n, marks=[pytest.mark.slow] if 'ResNet-110' in n else [])
+    for n in PRUNED
+  ],
+)
 def test_plans_give_the_published_sizes(name):
   row = TABLE[name]
   plan = li_2017.plan(graph_of(row.model), row.kept)
