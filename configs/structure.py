@@ -64,8 +64,11 @@ ROWS = (
   'lenet5_l1',
   'lenet5_lasso',
   'lenet5_lasso_conv',
+  'lenet5_l1_conv',
+  'lenet5_scratch',
   'lenet5_pipeline',
 )
+FEATURES = 20, 50, 500  # of LeNet-5: filters and units
 FIRST_OF_BLOCKS = r'conv\d*[02468]'
 
 
@@ -80,8 +83,9 @@ def get_config(row='resnet20_dense'):
     config.strength = dict(slimming=1e-4, lasso=8e-4)
     config.lasso_rate = 0.05
   else:
-    config.epochs = dict(sparse=5.0, tune=4.0)
+    config.epochs = dict(dense=19.0, sparse=5.0, tune=4.0)
     config.learning_rate = 1e-3
+    config.filters = (7, 20)
     config.sparsity = dict(conv1=0.5, conv2=0.5, fc1=0.8)
     config.strength = dict(lasso=4e-4, conv1=3e-3, conv2=8e-3)
     config.lasso_rate = 0.02
@@ -94,7 +98,10 @@ def get_config(row='resnet20_dense'):
 def get_task(config):
   """Classes of images."""
   dataset = data.of(config)
-  model = models.build(config.model, classes=dataset.classes)
+  options = {}
+  if config.method == 'scratch':
+    options['features'] = (*config.filters, FEATURES[-1])
+  model = models.build(config.model, classes=dataset.classes, **options)
   return tasks.image_classification(model, dataset, config.batch_size)
 
 
@@ -104,7 +111,7 @@ def get_stages(config, task):
   adam = half_cosine(optax.adam, config.learning_rate)
   tune = Train('tune', jc.identity(), adam, epochs.tune)
   again = [recalibrate()] if is_resnet else []
-  if config.row == 'resnet20_dense':
+  if config.row in ('resnet20_dense', 'lenet5_scratch'):
     return [Train('dense', jc.identity(), adam, epochs.dense)]
   if is_resnet:
     dense = Begin('dense', 'structure.py:resnet20_dense', 'dense')
@@ -112,7 +119,7 @@ def get_stages(config, task):
     dense = Begin('dense', 'deep_compression.py:lenet5', 'dense')
   if config.method == 'dense':
     return [dense]
-  if config.method == 'l1':
+  if config.method in ('l1', 'l1_conv'):
     remove = remove_filters('remove', sparsity_of_groups(config))
     return [dense, remove, *again, tune]
   if config.method == 'slimming':
@@ -141,7 +148,11 @@ def sparsity_of_groups(config):
   """Of the filters of each group, by pattern of its name."""
   if config.model == 'resnet20':
     return {f'params/{FIRST_OF_BLOCKS}/.*': config.sparsity.l1}
-  return {f'params/{name}/.*': s for name, s in config.sparsity.items()}
+  sparsity = dict(config.sparsity)
+  if config.method == 'l1_conv':
+    left = zip(('conv1', 'conv2'), config.filters, FEATURES, strict=False)
+    sparsity = {name: 1 - n / of for name, n, of in left}
+  return {f'params/{name}/.*': s for name, s in sparsity.items()}
 
 
 def lasso(config, start):
