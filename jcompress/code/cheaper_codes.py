@@ -41,6 +41,19 @@ def cheaper(
     ValueError: target or importance are not of the shape of the leaf.
   """
   whole: Any = leaf
+  rest = strength, keep_zeros
+  if isinstance(leaf, encoded.Stacked):
+    targets = _layers(leaf, target, 'params')
+    weights = _layers(leaf, importance, 'importance')
+    parts = tuple(
+      cheaper(part, wanted, h, *rest)
+      for part, wanted, h in zip(leaf.parts, targets, weights, strict=True)
+    )
+    return dataclasses.replace(whole, parts=parts)
+  if isinstance(leaf, encoded.Scaled):
+    target, h = _unscaled(leaf, target, importance)
+    part = cheaper(leaf.part, target, h, *rest)
+    return dataclasses.replace(whole, part=part)
   if not isinstance(leaf, _KINDS) or whole.codes.size < 2:
     return leaf
   if isinstance(leaf, encoded.Codebook):
@@ -79,6 +92,34 @@ def cheaper(
     moves = np.where(symbols == zero, zero, moves)
   costs = np.stack([h * (target - values(s)) ** 2 for s in moves])
   return with_symbols(_choose(moves, costs, zero, len(places), strength))
+
+
+def _layers(leaf, values, what):
+  """What belongs to each layer of a stacked leaf."""
+  if values is None or not np.ndim(values):
+    return [values] * len(leaf.parts)
+  values = tree.to_host(values)
+  outer = range(len(leaf.axes))
+  if [values.shape[a] for a in leaf.axes if a < values.ndim] != [*leaf.sizes]:
+    raise ValueError(
+      f'{what} {list(values.shape)} has no layers of sizes {leaf.sizes} along '
+      f'the axes {leaf.axes}.'
+    )
+  first = np.moveaxis(values, leaf.axes, outer)
+  return list(first.reshape(-1, *first.shape[len(leaf.axes) :]))
+
+
+def _unscaled(leaf, target, importance):
+  """Target and importance of the part that is stretched."""
+  factor = tree.to_host(leaf.factor).astype(np.float64)
+  if target is not None:
+    # Behind a factor of zero any code will do, such as the one there is.
+    target, part = tree.to_host(target), tree.to_host(leaf.part.decode())
+    safe = np.where(factor == 0, 1, factor)
+    target = np.where(factor == 0, part, target / safe)
+  h = 1.0 if importance is None else tree.to_host(importance)
+  shape = np.shape(tree.to_host(leaf.part.decode()))
+  return target, np.broadcast_to(h * factor**2, shape)
 
 
 def _choose(

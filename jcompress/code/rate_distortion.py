@@ -25,8 +25,8 @@ def rate_distortion(
   Each weight takes, of its code, the two beside it and that of zero, the one
   with the least `importance * (w - value)^2 + strength * bits`, the bits being
   those of the model of neighbours that the file is coded with. Works on the
-  codes of `Codebook`, `Quantized` and `Blocks` leaves; others are given back as
-  they are.
+  codes of `Codebook`, `Quantized` and `Blocks` leaves, also inside of `Stacked`
+  and `Scaled`; others are given back as they are.
 
       small = jc.rate_distortion(encoded, size=9_000, importance=fisher)
 

@@ -86,6 +86,42 @@ def test_leaves_of_other_kinds_are_given_back():
     assert a is b
 
 
+def test_layers_of_a_stacked_array_move_by_themselves():
+  parts = grid((30, 20)), grid((30, 20)), grid((30, 20))
+  stacked = encoded.Stacked(parts, (1,), (3,))
+  importance = RNG.random((30, 3, 20))
+  near = stacked.decode() + RNG.uniform(-0.05, 0.05, (30, 3, 20))
+  moved = jc.rate_distortion(stacked, 5e-3, params=near, importance=importance)
+  for i, part in enumerate(parts):
+    alone = jc.rate_distortion(
+      part, 5e-3, params=near[:, i], importance=importance[:, i]
+    )
+    np.testing.assert_array_equal(moved.parts[i].codes, alone.codes)
+    assert (alone.codes != part.codes).any()
+  both = jc.rate_distortion(stacked, 5e-3, importance=0.5)
+  alone = jc.rate_distortion(parts[2], 5e-3, importance=0.5)
+  np.testing.assert_array_equal(both.parts[2].codes, alone.codes)
+  with pytest.raises(ValueError, match='no layers of sizes'):
+    jc.rate_distortion(stacked, 5e-3, importance=importance[:, :2])
+
+
+def test_stretched_weights_count_as_they_are_stretched():
+  part, factor = grid((30, 20)), RNG.uniform(0.2, 3, (30, 1))
+  factor[4] = 0
+  leaf = encoded.Scaled(part, jnp.asarray(factor, jnp.float32))
+  moved = jc.rate_distortion(leaf, 1e-2)
+  alone = jc.rate_distortion(
+    part, 1e-2, importance=np.broadcast_to(factor**2, (30, 20))
+  )
+  np.testing.assert_allclose(moved.decode(), factor * alone.decode(), rtol=1e-5)
+  gone = moved.part.decode()[4]
+  assert (gone == 0).all() and (part.codes[4] != 0).any()
+  near = leaf.decode() + 1e-3
+  again = jc.rate_distortion(leaf, 1e-2, params=near, importance=2.0)
+  assert size(again) < size(leaf)
+  assert np.isfinite(again.decode()).all()
+
+
 def test_blocks_of_a_grid():
   codes = jnp.asarray(RNG.integers(0, 16, (32, 20)), jnp.uint8)
   scale = jnp.asarray(RNG.random((1, 20)) + 0.1, jnp.float32)
