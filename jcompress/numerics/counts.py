@@ -5,9 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 _WIDE_FROM = 2**31
+_EXACT = 2**24  # up to it each whole number is a float32
+_PACKED = 2**12  # two counts below it are one below _EXACT
 
 
 def counting(size: int) -> contextlib.AbstractContextManager[Any]:
@@ -19,6 +21,53 @@ def counting(size: int) -> contextlib.AbstractContextManager[Any]:
 def count_dtype(size: int) -> type[Any]:
   """What holds counts up to `size`."""
   return jnp.int64 if size >= _WIDE_FROM else jnp.int32
+
+
+def count_true(
+  mask: Bool[Array, '*shape'], dtype: jax.typing.DTypeLike = jnp.int32
+) -> Int[Array, '']:
+  """How many are true, exactly.
+
+  By rows, in float32 as long as that is exact: XLA:CPU sums floats in a third
+  of the time of integers.
+
+  >>> count_true(jnp.array([True, False, True])).item()
+  2
+  """
+  return jnp.sum(count_rows(mask, dtype), dtype=dtype)
+
+
+def count_rows(
+  mask: Bool[Array, '*shape'], dtype: jax.typing.DTypeLike = jnp.int32
+) -> Int[Array, '...']:
+  """How many of each row are true, along the last axis of those there are."""
+  if not mask.ndim or mask.shape[-1] > _EXACT:
+    return jnp.sum(mask, axis=tuple(range(mask.ndim))[-1:], dtype=dtype)
+  return jnp.sum(mask, axis=-1, dtype=jnp.float32).astype(dtype)
+
+
+def count_above(
+  x: Int[Array, '*shape'],
+  bounds: tuple[Int[Array, ''], Int[Array, '']],
+  dtype: jax.typing.DTypeLike,
+) -> tuple[Int[Array, ''], Int[Array, '']]:
+  """How many are at least each of two rising bounds, exactly, in one pass.
+
+  Args:
+    x: integers.
+    bounds: the first at most the second.
+    dtype: of the counts.
+  """
+  first, second = bounds
+  if not 0 < x.ndim or x.shape[-1] >= _PACKED:
+    return count_true(x >= first, dtype), count_true(x >= second, dtype)
+  one, both = jnp.float32(1), jnp.float32(1 + _PACKED)
+  row = jnp.where(x >= first, one, jnp.float32(0))
+  row = jnp.where(x >= second, both, row)
+  rows = jnp.sum(row, axis=-1).astype(jnp.int32)
+  parts = rows % _PACKED, rows // _PACKED
+  few, fewer = (jnp.sum(n.astype(dtype), dtype=dtype) for n in parts)
+  return few, fewer
 
 
 def nearest_share(

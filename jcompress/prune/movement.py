@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jcompress import tree
 from jcompress.base import Compressor, Leaf, is_leaf
 from jcompress.mask import apply_mask, encode_sparse, live_weights
+from jcompress.numerics.counts import count_true
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.whole import require_whole
 from jcompress.passing import checked
@@ -90,7 +91,7 @@ def movement_prune(
       return _highest(s, kept_count(sparsity, s, calls), mask) & live
     above = s > _logit(_at(threshold, calls))
     fewest = math.ceil(min_density * s.size)
-    enough = jnp.sum(above, dtype=jnp.int32) >= fewest
+    enough = count_true(above) >= fewest
     few = lambda: _highest(s, fewest, mask)
     return jax.lax.cond(enough, lambda: above, few) & live
 
@@ -179,7 +180,7 @@ def _highest(
   Ranks the positive ones if they suffice, else finds what to leave out among
   the others. `last` is the mask before: it tells about where to look.
   """
-  few = keep <= jnp.sum(scores > 0, dtype=jnp.int32)
+  few = keep <= count_true(scores > 0)
   size = jnp.maximum(jnp.where(few, scores, -scores), 0)
   above = jnp.max(size, where=~last, initial=0)
   below = jnp.min(size, where=~last, initial=jnp.finfo(jnp.float32).max)

@@ -8,7 +8,7 @@ import optax
 
 from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse
-from jcompress.numerics.counts import nearest_share
+from jcompress.numerics.counts import count_true, nearest_share
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.whole import require_whole
 from jcompress.passing import checked
@@ -97,7 +97,7 @@ def rigl(
     return (state.calls % every == 0) & (state.calls < end)
 
   def exchange(w, grad, mask, live, share):
-    active = jnp.sum(mask, dtype=jnp.int32)
+    active = count_true(mask)
     moved = nearest_share(share, active)
     kept = largest_among(jnp.abs(w), mask, active - moved)
     return kept | largest_among(jnp.abs(grad), live & ~kept, moved)

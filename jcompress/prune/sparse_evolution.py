@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jcompress.base import Compressor
 from jcompress.mask import apply_mask, encode_sparse
-from jcompress.numerics.counts import nearest_share
+from jcompress.numerics.counts import count_true, nearest_share
 from jcompress.numerics.whole import require_whole
 from jcompress.passing import checked
 from jcompress.prune.densities import Densities, resolve_densities
@@ -74,18 +74,18 @@ def sparse_evolution(
   if not 0 <= fraction <= 1:
     raise ValueError(f'fraction is {fraction}; it must lie in 0 .. 1.')
   densities = resolve_densities(densities)
-  count = lambda m: jnp.sum(m, dtype=jnp.int32)
 
   def stronger(w, side):
-    gone = nearest_share(fraction, count(side))
-    return largest_among(jnp.abs(w), side, count(side) - gone)
+    here = count_true(side)
+    gone = nearest_share(fraction, here)
+    return largest_among(jnp.abs(w), side, here - gone)
 
   def rewire(w, key, mask, live):
     kept = stronger(w, mask & (w > 0)) | stronger(w, mask & (w < 0))
     drawn = largest_among(
       jax.random.uniform(key, w.shape, jnp.float32),
       live & ~kept,
-      count(mask) - count(kept),
+      count_true(mask) - count_true(kept),
     )
     return apply_mask(w, kept), kept | drawn
 

@@ -60,6 +60,18 @@ def test_equal_scores_are_kept_from_the_front_across_leaves():
   np.testing.assert_array_equal(got['b'], [True, False, False])
 
 
+@given(st.integers(0, 3**6), st.data())
+def test_ties_are_taken_in_order_of_leaves_rows_and_places(seed, data):
+  shapes = [(3, 4), (), (2, 2, 3), (5,), (0, 2)]
+  rng = np.random.default_rng(seed)
+  x = [rng.integers(0, 3, shape).astype(np.float32) for shape in shapes]
+  flat = np.concatenate([np.ravel(leaf) for leaf in x])
+  keep = data.draw(st.integers(0, flat.size))
+  got = np.concatenate([np.ravel(m) for m in largest_mask(x, keep)])
+  best = np.argsort(-flat, kind='stable')[:keep]
+  np.testing.assert_array_equal(np.flatnonzero(got), np.sort(best))
+
+
 def test_nothing_is_above_the_threshold_of_rank_zero():
   assert jnp.isinf(kth_largest(jnp.ones(3), 0))
   assert not largest_mask(jnp.ones(3), 0).any()
