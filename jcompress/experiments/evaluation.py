@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from jcompress import encoded
 from jcompress.experiments.networks import Variables
 from jcompress.experiments.sources import WHOLE, Source
 from jcompress.experiments.task import Task
@@ -34,6 +35,19 @@ def evaluate(
       before = sums[name]
       sums[name] = before[0] + float(total), before[1] + float(count)
   return {name: total / count for name, (total, count) in sums.items()}
+
+
+def bits_of(shipped: Any, params: Any) -> dict[str, float]:
+  """The bits of a weight at the entropy of what is shipped, as a metric.
+
+  Args:
+    shipped: encoded params; none if `None`.
+    params: what they decode to.
+  """
+  if shipped is None:
+    return {}
+  count = sum(x.size for x in jax.tree.leaves(params))
+  return {'bits': round(encoded.bits(shipped) / max(1, count), 4)}
 
 
 @functools.lru_cache(8)

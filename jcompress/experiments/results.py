@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jcompress.experiments import arguments, pages, plots
+from jcompress.experiments import arguments, pages, plots, run_page
 from jcompress.experiments.metrics import write_whole
 from jcompress.html_table import table
 
@@ -15,7 +15,8 @@ USAGE = """\
 jcompress results FOLDER
 
 Reads the result.json of all runs below FOLDER and writes there results.md,
-results.csv, results.html and figures: means over seeds, and their spread."""
+results.csv, results.html and figures: means over seeds, and their spread; and
+report.html of each run that has none."""
 
 COLUMNS = (
   'row',
@@ -72,6 +73,7 @@ def main(words: Sequence[str]) -> None:
   folder = pathlib.Path(parser.others[0])
   rows = read(folder)
   write(rows, folder)
+  run_page.write_missing(folder)
   print(markdown(rows), end='')
 
 

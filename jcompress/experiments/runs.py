@@ -10,7 +10,7 @@ from rich.console import Console
 
 import jcompress as jc
 from jcompress import reports
-from jcompress.experiments import files, pages, plots, sources, stages
+from jcompress.experiments import files, pages, plots, run_page, sources, stages
 from jcompress.experiments.evaluation import evaluate
 from jcompress.experiments.metrics import read_metrics, write_whole
 from jcompress.experiments.recipe import Recipe
@@ -41,7 +41,8 @@ def run_recipe(
   metadata = files.describe(done.task, recipe.name, config.seed)
   jc.save(path, done.shipped, metadata=metadata)
   report = reports.report(path.read_bytes())
-  variables = files.variables_of(jc.load(path))
+  artifact = jc.load(path)
+  variables = files.variables_of(artifact)
   measured = evaluate(done.task, variables)
   result = {
     'recipe': recipe.name,
@@ -52,7 +53,8 @@ def run_recipe(
     **_sizes(report, done.task, variables),
   }
   write_whole(workdir / 'result.json', json.dumps(result, indent=2) + '\n')
-  _write_pages(workdir, recipe.name, config, report, result, done.shipped)
+  run_page.write(workdir, artifact, report)
+  _write_figures(workdir, report, done.shipped)
   _print_result(report, result, path)
   return result
 
@@ -85,7 +87,7 @@ def _sizes(report, task, variables):
   }
 
 
-def _write_pages(workdir, name, config, report, result, shipped):
+def _write_figures(workdir, report, shipped):
   records = list(read_metrics(workdir / 'metrics.jsonl'))
   try:
     figures = {
@@ -98,12 +100,6 @@ def _write_pages(workdir, name, config, report, result, shipped):
     figures = {}
   for title, figure in figures.items():
     (workdir / f'{title}.png').write_bytes(pages.png(figure))
-  facts = {
-    **{f'{k}, decoded': v for k, v in result['decoded'].items()},
-    **{k: result[k] for k in ('bytes', 'ratio', 'bits', 'macs')},
-  }
-  page = pages.render(f'{name} on {config.data}', facts, report, figures)
-  (workdir / 'report.html').write_text(page)
 
 
 def _print_result(report, result, path):

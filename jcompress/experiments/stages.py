@@ -11,7 +11,7 @@ from jcompress import tree
 from jcompress.base import Compressor
 from jcompress.experiments import recipe as recipes
 from jcompress.experiments.config import require_same_config
-from jcompress.experiments.evaluation import evaluate
+from jcompress.experiments.evaluation import bits_of, evaluate
 from jcompress.experiments.locks import alone_in
 from jcompress.experiments.metrics import Metrics
 from jcompress.experiments.networks import Variables, are_equal
@@ -177,7 +177,7 @@ def _recode(done, stage, workdir):
   decoded = jax.tree.map(tree.to_host, encoded_lib.decode(params))
   variables = {**done.variables, 'params': decoded}
   with Metrics(workdir, stage.name, 0) as metrics:
-    found = _measured(metrics, 0, done.task, variables, facts)
+    found = _measured(metrics, 0, done.task, variables, facts, params)
   measured = done.measured | {stage.name: found}
   return Done(
     done.task, variables, {**done.shipped, 'params': params}, measured
@@ -215,7 +215,7 @@ def _train(done, stage: Train, key, config, workdir, teacher):
   }
   shipped = {'params': params, **_as_they_are(others)}
   with Metrics(workdir, stage.name, start.steps) as metrics:
-    found = _measured(metrics, start.steps, task, variables, facts)
+    found = _measured(metrics, start.steps, task, variables, facts, params)
   measured = done.measured | before | {stage.name: found}
   return Done(task, variables, shipped, measured)
 
@@ -233,11 +233,11 @@ def _at_once(stage, compressor, start, facts, workdir):
   return {stage.at_once: found}
 
 
-def _measured(metrics, step, task, variables, facts):
+def _measured(metrics, step, task, variables, facts, params=None):
   if metrics.result is not None:
     return metrics.result['test']
   found = {k: round(v, 6) for k, v in evaluate(task, variables).items()} | facts
-  metrics.write(step=step, test=found)
+  metrics.write(step=step, test=found, **bits_of(params, variables['params']))
   return found
 
 

@@ -88,8 +88,9 @@ def train(
         last = done == steps or interrupts.seen
         if done % config.log_every == 0 or last:
           numbers = {k: float(v) for k, v in values.items()}
-          metrics.write(step=done, **numbers)
-          progress.show(_to_show(numbers, sparsity(ts)))
+          zeros = round(100 * float(sparsity(ts)), 4)
+          metrics.write(step=done, **numbers, sparsity=zeros)
+          progress.show(_to_show(numbers, zeros))
         if done % config.checkpoint_every == 0 or last:
           # A checkpoint must never be ahead of the metrics on disk.
           metrics.flush()
@@ -157,8 +158,7 @@ def _zeros(params):
 
 def _to_show(numbers, sparsity):
   shown = {k: v for k, v in numbers.items() if k != 'penalty' or v}
-  percent = 100 * float(sparsity)
-  return shown | ({'sparsity': percent} if percent > 0.1 else {})
+  return shown | ({'sparsity': sparsity} if sparsity > 0.1 else {})
 
 
 def _shardings(batch_size):

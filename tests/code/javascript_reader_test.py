@@ -5,7 +5,6 @@ import http.server
 import json
 import pathlib
 import random
-import re
 import shutil
 import subprocess
 import threading
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import signed_files
+from browser import dumped, needs_browser
 
 import jcompress as jc
 from jcompress import encoded
@@ -26,7 +26,6 @@ READER = pathlib.Path(jc.__file__).parents[1] / 'docs/reader'
 # Their sums are added in another order, or in more bits.
 SUMS = 'LowRank', 'Factors', 'HashedFrequencies'
 NODE = shutil.which('node')
-BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
 needs_node = pytest.mark.skipif(not NODE, reason='there is no node')
 
 READ = """
@@ -208,7 +207,7 @@ const timer = setInterval(() => {
 </script></body>"""
 
 
-@pytest.mark.skipif(not BROWSER, reason='there is no chromium')
+@needs_browser
 def test_the_page_lists_leaves_and_fits_a_phone(tmp_path):
   for path in READER.iterdir():
     shutil.copy(path, tmp_path)
@@ -221,7 +220,7 @@ def test_the_page_lists_leaves_and_fits_a_phone(tmp_path):
   with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f'http://127.0.0.1:{server.server_port}/frame.html'
-    found = _dumped(url, tmp_path)
+    found = dumped(url, tmp_path)
     server.shutdown()
   assert found['state'] == 'done' and '3 leaves' in found['status']
   with archive.open(tmp_path / 'net.jcz') as file:
@@ -238,11 +237,3 @@ def test_the_page_lists_leaves_and_fits_a_phone(tmp_path):
 class _Quiet(http.server.SimpleHTTPRequestHandler):
   def log_message(self, *args):
     pass
-
-
-def _dumped(url, folder):
-  command = [BROWSER, '--headless', '--no-sandbox', '--disable-gpu']
-  command += [f'--user-data-dir={folder}/profile', '--dump-dom']
-  command += ['--virtual-time-budget=10000', url]
-  shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
-  return json.loads(re.search('<pre>(.*)</pre>', shown.stdout, re.S)[1])

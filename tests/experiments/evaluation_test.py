@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import tiny
 
+from jcompress import encoded
 from jcompress.experiments import evaluation, sources
 
 TASK = tiny.task()._replace(
@@ -19,3 +20,13 @@ def test_batches_count_by_their_size():
 def test_fewer_batches_may_be_taken():
   found = evaluation.evaluate(TASK, {'params': 1.0}, SOURCE, steps=2)
   assert found == {'mean': 3.5}
+
+
+def test_bits_are_of_what_is_shipped_over_all_weights():
+  shipped = {
+    'a': encoded.Signs(jnp.ones((3, 4), bool), jnp.float32(2)),
+    'b': encoded.Dense(jnp.ones(4)),
+  }
+  params = encoded.decode(shipped)
+  assert evaluation.bits_of(shipped, params) == {'bits': (12 + 32 + 128) / 16}
+  assert evaluation.bits_of(None, params) == {}

@@ -42,8 +42,11 @@ def test_metrics_are_json_lines_of_all_stages(tmp_path):
     ('halve', 0),
     *[('prune', step) for step in (4, 8, 8)],
   ]
-  assert set(records[0]) == {'stage', 'step', 'loss', 'penalty', 'error'}
-  assert set(records[2]) == {'stage', 'step', 'test'}
+  measured = {'loss', 'penalty', 'error', 'sparsity'}
+  assert set(records[0]) == {'stage', 'step'} | measured
+  assert records[0]['sparsity'] == 0 and 79 < records[5]['sparsity'] < 81
+  assert set(records[2]) == {'stage', 'step', 'test', 'bits'}
+  assert records[2]['bits'] == 32 and 6.4 < records[6]['bits'] < 10
   assert set(records[2]['test']) == {'error', 'loss'}
 
 
