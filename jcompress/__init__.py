@@ -67,6 +67,7 @@ from jcompress.planning.compress import compress
 from jcompress.planning.plan import Plan
 from jcompress.planning.planner import plan
 from jcompress.planning.run_packed import run_packed
+from jcompress.planning.tune_values import tune_values
 from jcompress.prune import densities
 from jcompress.prune.allocation import allocate
 from jcompress.prune.at_initialization import (
@@ -311,6 +312,7 @@ __all__ = [
   'tucker2',
   'tucker2_factors',
   'tucker2_ranks',
+  'tune_values',
   'uniform_share',
   'unit_groups',
   'unpack',

@@ -52,6 +52,37 @@ def signed_one_hot(
   return jnp.where(labels[..., None] == jnp.arange(classes), 1.0, -1.0)
 
 
+def relative_error(outputs: Any, wanted: Any) -> Float[Array, '']:
+  """The squared error of outputs by the squares of what they should be.
+
+  `|o - w|^2 / |w|^2`, in float32; of trees of arrays the mean of that over the
+  arrays.
+
+  Args:
+    outputs: an array or a tree, of floats.
+    wanted: the same of another network.
+
+  Raises:
+    ValueError: other arrays or shapes than those that are wanted, or none.
+
+  >>> float(relative_error(jnp.array([3.0, 5.0]), jnp.array([3.0, 4.0])))
+  0.03999999910593033
+  """
+  if not jax.tree.leaves(wanted) or tree.form(outputs) != tree.form(wanted):
+    raise ValueError(
+      f'The outputs are {tree.form(outputs)}, and those that are wanted '
+      f'{tree.form(wanted)}; give arrays of the same shapes.'
+    )
+
+  def relative(o, w):
+    o, w = (x.astype(jnp.float32) for x in (o, w))
+    energy = jnp.sum(w**2)
+    return jnp.sum((o - w) ** 2) / jnp.where(energy > 0, energy, 1)
+
+  errors = jax.tree.leaves(jax.tree.map(relative, outputs, wanted))
+  return sum(errors) / jnp.float32(len(errors))
+
+
 def l1(params: Any, pattern: str = tree.KERNELS) -> Float[Array, '']:
   """The sum of the magnitudes of the leaves that match, in float32.
 

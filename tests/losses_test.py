@@ -24,6 +24,19 @@ def test_loss_is_a_mean_over_batch_and_classes():
   np.testing.assert_allclose(twice, 0.5633333, rtol=1e-6)
 
 
+def test_the_relative_error_of_a_tree_is_a_mean_over_its_arrays():
+  wanted = {'a': jnp.array([3.0, 4.0]), 'b': jnp.array([[2.0]])}
+  outputs = {'a': jnp.array([3.0, 3.0]), 'b': jnp.array([[4.0]])}
+  found = losses.relative_error(outputs, wanted)
+  np.testing.assert_allclose(found, (1 / 25 + 4 / 4) / 2, rtol=1e-6)
+  assert losses.relative_error(wanted, wanted) == 0
+  zeros = jnp.zeros(2)
+  assert losses.relative_error(zeros + 1, zeros) == 2  # nothing to divide by
+  for other in ({'a': outputs['a']}, wanted | {'b': jnp.ones(2)}):
+    with pytest.raises(ValueError, match='arrays of the same shapes'):
+      losses.relative_error(other, wanted)
+
+
 def test_targets_of_labels_are_signs():
   got = losses.signed_one_hot(jnp.array([2, 0]), 3)
   np.testing.assert_array_equal(got, [[-1, -1, 1], [1, -1, -1]])
