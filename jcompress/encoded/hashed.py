@@ -89,11 +89,14 @@ def look_up(
   """
   if count is None:
     count = jnp.uint32(len(buckets))
-  k = (first + xxhash32(positions, seed) % count).astype(jnp.int32)
+  negative = xxhash32(positions, seed ^ jnp.uint32(_SIGN)) >> 31
+  place = first + xxhash32(positions, seed) % count
+  # The remainder changes nothing, but after it XLA:CPU keeps what the transpose
+  # needs, too, and would take thrice as long to find again.
+  both = (2 * place + negative) % jnp.uint32(2 * len(buckets))
   value = (
     buckets.astype(jnp.float32)  # so that the transpose adds in float32
-    .at[k]
-    .get(mode='promise_in_bounds', out_sharding=jax.typeof(k).sharding)
+    .at[both >> 1]
+    .get(mode='promise_in_bounds', out_sharding=jax.typeof(both).sharding)
   )
-  negative = xxhash32(positions, seed ^ jnp.uint32(_SIGN)) >> 31
-  return jnp.where(negative == 0, value, -value).astype(buckets.dtype)
+  return jnp.where(both & 1 == 0, value, -value).astype(buckets.dtype)
