@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -143,8 +144,11 @@ def _write_npz(path, params, about):
       )
 
   def save(temporary):
-    with open(temporary, 'wb') as file:
-      np.savez(file, allow_pickle=False, **arrays)
+    # As np.savez writes it, whose keywords no array can be named by.
+    with zipfile.ZipFile(temporary, 'w') as file:
+      for name, x in arrays.items():
+        with file.open(f'{name}.npy', 'w', force_zip64=True) as out:
+          np.lib.format.write_array(out, x, allow_pickle=False)
 
   replace_file(path, save)
 

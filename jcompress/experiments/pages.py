@@ -78,7 +78,10 @@ def facts(values: Mapping[str, Any]) -> str:
 
 def wide(inside: str) -> str:
   """A part that moves sideways by itself where it is too wide."""
-  return f'<div class="wide" tabindex="0">{inside}</div>'
+  return (
+    '<div class="wide" role="region" aria-label="table" tabindex="0">'
+    f'{inside}</div>'
+  )
 
 
 def grid(figures: Sequence[str]) -> str:

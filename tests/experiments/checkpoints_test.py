@@ -17,6 +17,7 @@ ARRAYS = {
   'scalar': np.float16(1.5),
   'empty': np.zeros((0, 3), np.uint8),
   'flag': np.array([True, False]),
+  'file': np.array([3, -4], np.int8),
 }
 HALF = {
   'half': RNG.standard_normal((2, 2)).astype(ml_dtypes.bfloat16),
