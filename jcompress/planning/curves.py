@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jcompress import tree
-from jcompress.planning.choices import Choice, quantized
+from jcompress.planning.choices import Choice, blended, quantized
 from jcompress.traced.kronecker import UNKNOWN, Moments
 
 Metric = Callable[[Any], float]
@@ -95,7 +95,7 @@ def _error_of(w, moments):
   exact = exact.reshape(-1, exact.shape[-1])
 
   def within(x):
-    h, g = moments
+    h, g = moments.inputs, blended(moments.outputs)
     y = x if h is None else h @ x if h.ndim > 1 else h[:, None] * x
     return np.vdot(x, y if g is None else y @ g)
 

@@ -14,7 +14,6 @@ from jcompress.planning.choices import Choice, quantized
 from jcompress.traced.kronecker import UNKNOWN, Moments
 
 _VERSION = 1
-_EVEN = 0.5  # of the mean of the diagonal
 
 
 class Point(NamedTuple):
@@ -25,20 +24,13 @@ class Point(NamedTuple):
 
 
 def known_moments(moments: Mapping[str, Any] | None) -> dict[str, Moments]:
-  """One matrix for each side of an array; of layers with groups, none.
-
-  Gradients are known from few examples, and are blended with what they would be
-  if all outputs were worth the same.
-  """
+  """One matrix for each side of an array; of layers with groups, none."""
   found = {}
   for path, m in (moments or {}).items():
     given = m if isinstance(m, Moments) else Moments(m)
-    inputs, outputs = (_one(x) for x in given)
-    if outputs is not None:
-      even = np.diagonal(outputs).mean()
-      outputs = outputs + _EVEN * even * np.eye(len(outputs))
-    if inputs is not None or outputs is not None:
-      found[path] = Moments(inputs, outputs)
+    one = Moments(*map(_one, given))
+    if any(x is not None for x in one):
+      found[path] = one
   return found
 
 
