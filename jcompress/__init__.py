@@ -125,6 +125,7 @@ from jcompress.quantize.network_share import (
 )
 from jcompress.quantize.product import product_quantize
 from jcompress.quantize.residual import residual_quantize
+from jcompress.quantize.row_steps import row_steps
 from jcompress.quantize.smooth import smooth_scales
 from jcompress.quantize.step_codebook import step_codebook
 from jcompress.quantize.step_feedback import step_feedback
@@ -145,6 +146,7 @@ from jcompress.structure.selection import select_units
 from jcompress.structure.weight_groups import axis_groups, unit_groups
 from jcompress.traced import curvature, layers
 from jcompress.traced.flops import flops
+from jcompress.traced.kronecker import Moments, kronecker
 from jcompress.traced.stacked_axes import stacked_axes
 from jcompress.train import TrainState, init_train_state, train_step
 from jcompress.tree import KERNELS
@@ -226,6 +228,7 @@ __all__ = [
   'KERNELS',
   'kmeans_1d',
   'kmeans_share',
+  'kronecker',
   'layer_obs',
   'layers',
   'leafwise',
@@ -240,6 +243,7 @@ __all__ = [
   'low_rank_adapt',
   'magnitude_prune',
   'mask_channels',
+  'Moments',
   'movement_labels',
   'movement_prune',
   'nm_mask',
@@ -269,6 +273,7 @@ __all__ = [
   'residual_quantize',
   'response_factors',
   'rigl',
+  'row_steps',
   'run_packed',
   'save',
   'scale_by_glorot',

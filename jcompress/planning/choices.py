@@ -14,11 +14,14 @@ from jcompress.quantize.grid_quantize import grid_quantize
 from jcompress.quantize.hqq import hqq
 from jcompress.quantize.kmeans_share import kmeans_share
 from jcompress.quantize.linear import linear_quantize
+from jcompress.quantize.row_steps import row_steps
 from jcompress.quantize.step_codebook import step_codebook
 from jcompress.quantize.step_feedback import step_feedback
+from jcompress.traced.kronecker import UNKNOWN, Moments
 
 _FINEST, _COARSEST = -4, 4.5  # steps, as powers of two of the spread
 _PER_OCTAVE = 2
+_EVEN = 0.5  # of the mean of the diagonal
 
 
 class Choice(NamedTuple):
@@ -28,14 +31,14 @@ class Choice(NamedTuple):
   settings: Mapping[str, Any]
 
 
-def quantized(choice: Choice, w: Any, moments: Any = None) -> Encoded:
+def quantized(choice: Choice, w: Any, moments: Moments = UNKNOWN) -> Encoded:
   """An array as a choice encodes it; the same bytes for the same array.
 
   Args:
     choice: a method of `METHODS`, and its settings.
     w: floats.
-    moments: second moments of the inputs, `[in, in]`, for `'feedback'`,
-      `'gptq'` and `'adaround'`.
+    moments: of its inputs, a matrix, for `'feedback'`, `'gptq'` and
+      `'adaround'`, a vector for `'rows'`; and of its outputs.
 
   Raises:
     ValueError: a method that is not known, settings that it does not take, or
@@ -47,13 +50,14 @@ def quantized(choice: Choice, w: Any, moments: Any = None) -> Encoded:
       f'{", ".join(METHODS)}.'
     )
   settings = dict(choice.settings)
-  if choice.method in ('feedback', 'gptq', 'adaround'):
-    settings['moments'] = moments
-    if moments is None:
+  if choice.method in ('feedback', 'rows', 'gptq', 'adaround'):
+    if np.ndim(moments.inputs) != (1 if choice.method == 'rows' else 2):
       raise ValueError(
         f'The plan rounds by {choice.method}, which needs the second moments '
-        'of the inputs: give moments, as of curvature.input_hessian.'
+        'of the inputs: give moments, as of curvature.input_hessian, or where '
+        'they were of kronecker, those.'
       )
+    settings['moments'] = moments
   try:
     return METHODS[choice.method](w, **settings)
   except TypeError as error:
@@ -62,8 +66,19 @@ def quantized(choice: Choice, w: Any, moments: Any = None) -> Encoded:
     ) from error
 
 
+def blended(outputs: Any) -> Any:
+  """Moments of gradients, and to a third what they are if all are alike.
+
+  They are known from few examples, and are not all that there is to an error.
+  """
+  if outputs is None:
+    return None
+  even = np.diagonal(outputs).mean()
+  return outputs + _EVEN * even * np.eye(len(outputs))
+
+
 def candidates(
-  w: Any, methods: Sequence[str], axis: int, has_moments: bool = False
+  w: Any, methods: Sequence[str], axis: int, moments: Moments = UNKNOWN
 ) -> list[Choice]:
   """The choices that a plan tries for an array, the array as it is among them.
 
@@ -71,7 +86,8 @@ def candidates(
     w: floats with two or more axes.
     methods: names of `METHODS`.
     axis: of the outputs.
-    has_moments: of its inputs: then steps are taken with feedback.
+    moments: with a matrix of its inputs steps are taken with feedback, with a
+      vector they are those of its rows.
 
   Raises:
     ValueError: a method that is not known.
@@ -82,11 +98,12 @@ def candidates(
       f'methods has {", ".join(unknown)}; there are {", ".join(METHODS)}.'
     )
   found = [Choice('float', {})]
+  has_moments = np.ndim(moments.inputs) == 2
   spread = float(np.std(tree.to_host(w), dtype=np.float64))
   if 'steps' in methods and spread > 0:
     powers = np.arange(_FINEST, _COARSEST, 1 / _PER_OCTAVE)
     steps = [{'step': float(spread * 2**p)} for p in powers]
-    method = 'feedback' if has_moments else 'steps'
+    method = ('steps', 'rows', 'feedback')[np.ndim(moments.inputs)]
     found += [Choice(method, settings) for settings in steps]
   if 'linear' in methods:
     settings = [{'bits': bits, 'axis': axis} for bits in range(2, 9)]
@@ -116,23 +133,30 @@ def _at_once(make):
 
 
 def _gptq(w, bits, moments, **settings):
-  leaf, _ = gptq(w, moments, bits, **settings)
+  leaf, _ = gptq(w, moments.inputs, bits, **settings)
   return leaf
 
 
 def _adaround(w, bits, moments, **settings):
-  leaf, _ = adaround(w, moments, bits, **settings)
+  leaf, _ = adaround(w, moments.inputs, bits, **settings)
   return leaf
 
 
 def _with_feedback(w, step, moments, **settings):
-  return step_feedback(w, moments, step, **settings)
+  return step_feedback(
+    w, moments.inputs, step, outputs=blended(moments.outputs), **settings
+  )
+
+
+def _with_row_steps(w, step, moments, **settings):
+  return row_steps(w, moments.inputs, step, outputs=moments.outputs, **settings)
 
 
 METHODS: dict[str, Callable[..., Encoded]] = {
   'float': Dense,
   'steps': step_codebook,
   'feedback': _with_feedback,
+  'rows': _with_row_steps,
   'linear': _at_once(linear_quantize),
   'kmeans': _at_once(kmeans_share),
   'gptq': _gptq,

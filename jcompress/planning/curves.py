@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from jcompress import tree
-from jcompress.planning.choices import Choice, quantized
+from jcompress.planning.choices import Choice, blended, quantized
+from jcompress.traced.kronecker import UNKNOWN, Moments
 
 Metric = Callable[[Any], float]
 _BETWEEN = 24  # steps for each that is tried
@@ -21,8 +22,8 @@ class Curve(NamedTuple):
   Attributes:
     choices: what was tried.
     sizes: bytes of codes at their entropy, codebooks and scales at their width.
-    errors: `|w' - w|^2 / |w|^2`, or with moments of the inputs `|X w' - X w|^2
-      / |X w|^2`; 0 for an array of zeros.
+    errors: `|w' - w|^2 / |w|^2`, or with moments `tr(G D^T H D) / tr(G w^T H
+      w)` with `D = w' - w`; 0 for an array of zeros.
   """
 
   choices: tuple[Choice, ...]
@@ -30,7 +31,9 @@ class Curve(NamedTuple):
   errors: np.ndarray
 
 
-def curve(w: Any, choices: Sequence[Choice], moments: Any = None) -> Curve:
+def curve(
+  w: Any, choices: Sequence[Choice], moments: Moments = UNKNOWN
+) -> Curve:
   """Quantizes an array in every way.
 
   Rounding with feedback takes long, and is done once: what it gains over
@@ -39,7 +42,7 @@ def curve(w: Any, choices: Sequence[Choice], moments: Any = None) -> Curve:
   Args:
     w: floats.
     choices: to try.
-    moments: second moments of the inputs, `[in, in]`.
+    moments: of its inputs and outputs.
   """
   error = _error_of(w, moments)
 
@@ -49,7 +52,7 @@ def curve(w: Any, choices: Sequence[Choice], moments: Any = None) -> Curve:
 
   pairs = [measured(_quick(choice)) for choice in choices]
   sizes, errors = (np.array(x) for x in zip(*pairs, strict=True))
-  slow = np.array([c.method == 'feedback' for c in choices])
+  slow = np.array([_quick(c) != c for c in choices])
   if slow.any():
     at = _nearest(np.where(slow, errors, np.inf))
     if errors[at]:
@@ -90,7 +93,12 @@ def _error_of(w, moments):
   """
   exact = tree.to_host(w).astype(np.float64)
   exact = exact.reshape(-1, exact.shape[-1])
-  within = lambda x: np.vdot(x, x if moments is None else moments @ x)
+
+  def within(x):
+    h, g = moments.inputs, blended(moments.outputs)
+    y = x if h is None else h @ x if h.ndim > 1 else h[:, None] * x
+    return np.vdot(x, y if g is None else y @ g)
+
   energy = within(exact) or 1.0
 
   def error(leaf):
@@ -102,6 +110,8 @@ def _error_of(w, moments):
 
 def _quick(choice):
   """Without feedback."""
+  if choice.method == 'rows':
+    return Choice('rows', {**choice.settings, 'feedback': False})
   if choice.method != 'feedback':
     return choice
   return Choice('steps', {'step': choice.settings['step'], 'strength': 0.0})
@@ -116,7 +126,7 @@ def prices(
   params: Any,
   curves: Mapping[str, Curve],
   metric: Metric | None,
-  moments: Mapping[str, Any],
+  moments: Mapping[str, Moments],
 ) -> dict[str, float]:
   """What one unit of relative squared error of each array adds to the metric.
 
@@ -129,7 +139,7 @@ def prices(
     params: the original.
     curves: of arrays, by path.
     metric: `params -> error`.
-    moments: of the inputs of arrays, by path.
+    moments: of the inputs and outputs of arrays, by path.
   """
   arrays = tree.by_name(params)
   if metric is None:
@@ -141,7 +151,7 @@ def prices(
     if not errors[at]:
       found[path] = 0.0
       continue
-    w, known = arrays[path], moments.get(path)
+    w, known = arrays[path], moments.get(path, UNKNOWN)
     leaf = quantized(choices[at], w, known)
     changed = replaced(params, {path: leaf.decode()})
     found[path] = (float(metric(changed)) - least) / _error_of(w, known)(leaf)

@@ -11,6 +11,7 @@ from jcompress import tree
 from jcompress.base import Compressor
 from jcompress.encoded import as_it_is, decode
 from jcompress.planning.choices import Choice, quantized
+from jcompress.traced.kronecker import UNKNOWN, Moments
 
 _VERSION = 1
 
@@ -22,11 +23,25 @@ class Point(NamedTuple):
   error: float  # of the metric
 
 
-def matrices(moments: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
-  """One matrix for each array; of grouped layers, which have several, none."""
-  stacks = {p: np.asarray(m, np.float64) for p, m in (moments or {}).items()}
-  matrix = lambda m: m[0] if m.ndim == 3 else m
-  return {p: matrix(m) for p, m in stacks.items() if m.ndim == 2 or len(m) == 1}
+def known_moments(moments: Mapping[str, Any] | None) -> dict[str, Moments]:
+  """One matrix for each side of an array; of layers with groups, none."""
+  found = {}
+  for path, m in (moments or {}).items():
+    given = m if isinstance(m, Moments) else Moments(m)
+    one = Moments(*map(_one, given))
+    if any(x is not None for x in one):
+      found[path] = one
+  return found
+
+
+def _one(x):
+  """The matrix of the only group, or a vector; None if there are several."""
+  if x is None:
+    return None
+  x = np.asarray(x, np.float64)
+  if x.ndim == 3:
+    return x[0] if len(x) == 1 else None
+  return x
 
 
 class Plan(NamedTuple):
@@ -55,7 +70,7 @@ class Plan(NamedTuple):
       ValueError: an array of the plan is not among the params; moments that it
         needs are missing.
     """
-    moments = matrices(moments)
+    moments = known_moments(moments)
     unknown = [p for p in self.choices if p not in tree.paths(params)]
     if unknown:
       raise ValueError(
@@ -68,7 +83,7 @@ class Plan(NamedTuple):
       choice = self.choices.get(name)
       if choice is None:
         return as_it_is(w)
-      return quantized(choice, w, moments.get(name))
+      return quantized(choice, w, moments.get(name, UNKNOWN))
 
     return jax.tree_util.tree_map_with_path(encode, params)
 

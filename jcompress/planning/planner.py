@@ -17,7 +17,8 @@ from jcompress.planning.curves import (
   prices,
   weight_error,
 )
-from jcompress.planning.plan import Plan, Point, matrices
+from jcompress.planning.plan import Plan, Point, known_moments
+from jcompress.traced.kronecker import UNKNOWN, Moments
 
 Progress = Callable[[list[str]], Iterable[str]]
 LEAST = 1024  # entries of an array that is worth a choice
@@ -59,10 +60,12 @@ def plan(
       of embeddings, the relative error of outputs, a loss. It is called once
       for each array and a few times more. Without one the error is that of the
       weights, `|w' - w| / |w|`, squared and averaged over weights.
-    moments: second moments of what each kernel multiplies, by path, as of
-      `curvature.input_hessian`: errors are then those of the layer's outputs,
-      and steps are taken with feedback, see `gptq`. From examples, or from
-      inputs made up.
+    moments: by path, from examples or from inputs made up: the second moments
+      of what each kernel multiplies, as of `curvature.input_hessian`, or with
+      those of the gradients of what comes out, as of `kronecker`. Errors are
+      then those of a layer's outputs, or about those of the network, and steps
+      are taken with feedback, see `gptq`; tables have finer steps for the rows
+      that are more frequent.
     pattern: of the arrays to choose for: those that are floats with two or more
       axes and 1,024 entries.
     methods: to choose from: `'steps'`, `'linear'`, `'kmeans'`, `'gptq'` and
@@ -88,12 +91,13 @@ def plan(
   if layout not in ('jax', 'torch'):
     raise ValueError(f"layout is {layout!r}; it must be 'jax' or 'torch'.")
   chosen = _chosen(params, pattern)
-  known = matrices(moments)
+  known = known_moments(moments)
   axis = -1 if layout == 'jax' else 0
   curves = {}
   for path in (progress or iter)(list(chosen)):
-    choices = candidates(chosen[path], methods, axis, path in known)
-    curves[path] = curve(chosen[path], choices, known.get(path))
+    of = known.get(path, UNKNOWN)
+    choices = candidates(chosen[path], methods, axis, of)
+    curves[path] = curve(chosen[path], choices, of)
   leaves = tree.by_name(params).items()
   others = sum(x.nbytes for path, x in leaves if path not in chosen)
   if bits is not None:
@@ -130,7 +134,7 @@ class _Search(NamedTuple):
   curves: dict[str, Curve]
   prices: dict[str, float]
   metric: Metric | None
-  moments: dict[str, np.ndarray]
+  moments: dict[str, Moments]
   others: int  # bytes of the arrays that are not chosen for
 
   def choose(self, worth: float) -> dict[str, int]:

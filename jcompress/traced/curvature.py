@@ -81,7 +81,7 @@ def hessian_diag(
 
   # Not a scan: convolutions in a loop's body are several times slower on CPU.
   repeated = (batch for batch in batches for _ in range(samples))
-  return _mean_over(one, params, repeated, jax.random.key(seed))
+  return mean_over(one, params, repeated, jax.random.key(seed))
 
 
 def fisher_diag(
@@ -109,7 +109,7 @@ def fisher_diag(
     sums = square_sums(model, params, batch, lambda outputs: jnp.ones((1, 1)))
     return jax.tree.map(lambda s: s / _size(batch), sums)
 
-  return _mean_over(one, params, _chunks(batches))
+  return mean_over(one, params, _chunks(batches))
 
 
 def gauss_newton_diag(
@@ -160,7 +160,7 @@ def gauss_newton_diag(
     sums = square_sums(model, params, batch, roots)
     return jax.tree.map(lambda s: s / _size(batch), sums)
 
-  return _mean_over(one, params, _chunks(batches))
+  return mean_over(one, params, _chunks(batches))
 
 
 def input_hessian(
@@ -208,12 +208,12 @@ def input_hessian(
     layers_lib.only(found, wanted)
     return moments
 
-  moments = _mean_over(one, params, batches)
+  moments = mean_over(one, params, batches)
   require_finite(moments, 'the inputs of its layer')
   return moments
 
 
-def _mean_over(one, params, batches, key=None):
+def mean_over(one, params, batches, key=None):
   """Mean of `one(params, batch, key)`, batches weighted by their examples."""
   one, total, count = jax.jit(one), None, 0
   for i, batch in enumerate(batches):

@@ -10,14 +10,17 @@ W = jax.random.normal(jax.random.key(0), (40, 30))
 
 @pytest.mark.parametrize('method', [*METHODS])
 def test_every_method_makes_an_encoded_array(method):
-  given = 'steps' if method == 'feedback' else method
-  needs_moments = method in ('feedback', 'gptq', 'adaround')
-  choices = candidates(W, [given], -1, needs_moments)
+  given = 'steps' if method in ('feedback', 'rows') else method
+  moments = jc.Moments(np.ones(40) if method == 'rows' else np.eye(40))
+  needs_moments = method in ('feedback', 'gptq', 'adaround', 'rows')
+  choices = candidates(
+    W, [given], -1, moments if needs_moments else jc.Moments()
+  )
   assert method in [c.method for c in choices]
   for choice in choices[::4]:
-    leaf = quantized(choice, W, np.eye(40))
+    leaf = quantized(choice, W, moments)
     assert leaf.decode().shape == W.shape
-    again = quantized(choice, np.asarray(W), np.eye(40))
+    again = quantized(choice, np.asarray(W), moments)
     assert jc.pack({'w': leaf}) == jc.pack({'w': again})
 
 

@@ -64,3 +64,28 @@ def test_a_plan_of_other_params_is_refused():
 def test_other_text_is_refused(text):
   with pytest.raises(ValueError, match='This is not a plan'):
     Plan.from_json(text)
+
+
+def test_moments_of_both_sides_are_planned_for_as_they_are_followed():
+  rng = np.random.default_rng(0)
+  params = {
+    'words': {'embedding': rng.normal(size=(300, 32)).astype('float32')},
+    'fc': {'kernel': rng.normal(size=(32, 48)).astype('float32')},
+  }
+  apply = lambda p, ids: jnp.tanh(
+    jnp.asarray(p['words']['embedding'])[ids] @ p['fc']['kernel']
+  )
+  ids = np.minimum(rng.geometric(0.05, (400,)) - 1, 299)
+  moments = jc.kronecker(apply, params, [ids])
+  plan = jc.plan(params, size=6000, moments=moments)
+  methods = {path: choice.method for path, choice in plan.choices.items()}
+  assert methods == {'words/embedding': 'rows', 'fc/kernel': 'feedback'}
+  encoded = plan.apply(params, moments)
+  assert len(jc.pack(encoded)) == plan.size
+  plain = jc.decode(jc.compress(params, size=plan.size))
+  off = lambda p: float(
+    jc.losses.relative_error(apply(p, ids), apply(params, ids))
+  )
+  assert off(jc.decode(encoded)) < 0.8 * off(plain)
+  with pytest.raises(ValueError, match='rounds by .*, which needs the second'):
+    plan.apply(params)

