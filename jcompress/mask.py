@@ -48,7 +48,7 @@ def live_weights(
   """Which weights of an array may move.
 
   The zeros of a pruned array are information, and stay. An array with nothing
-  but zeros was initialised so (the last layer of a residual branch, one factor
+  but zeros was initialized so (the last layer of a residual branch, one factor
   of a low-rank adapter, a bias), and all of it may move, unless `keep_zeros`.
 
   >>> live_weights(jnp.array([0.0, 2.0])), live_weights(jnp.zeros(2))

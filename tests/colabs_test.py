@@ -13,7 +13,7 @@ PRINTED = {
     'pruned, powers of two:',
     'three seeds',
   ),
-  'distillation': ('teacher:', 'alone: ', 'taught: '),
+  'low_rank_and_distillation': ('alone: ', 'taught: ', 'thin, taught: '),
   'pruning_and_structure': ('surgery:', 'half of the channels:', 'one file:'),
   'deep_compression': ('15 values', 'from the file:', 'cheaper codes:'),
   'soft_sharing': ('drawn together:', 'hardened:', 'trained on:'),

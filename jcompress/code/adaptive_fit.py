@@ -80,7 +80,7 @@ def sample(
   unit: int,
   most: int,
 ) -> Sample:
-  """What the model sees, of every so manieth row.
+  """What the model sees, of one row in so many.
 
   Args:
     symbols: of the stream.
