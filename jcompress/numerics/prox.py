@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jcompress.numerics.wide import mean_size, to_unit
+from jcompress.numerics.wide import mean_size, selected, to_unit
 
 
 class Scaled(NamedTuple):
@@ -51,7 +51,8 @@ def binary(
     # In units of the mean, so that no sum overflows or is lost.
     size = jnp.abs(w.astype(jnp.float32)) / jnp.where(scale > 0, scale, 1)
     scale *= _ratio(
-      jnp.sum(d * size, axes, keepdims=True), jnp.sum(d, axes, keepdims=True)
+      jnp.sum(selected(d * size, d), axes, keepdims=True),
+      jnp.sum(selected(d, d), axes, keepdims=True),
     )
   return Scaled(scale, jnp.where(w >= 0, 1.0, -1.0))
 

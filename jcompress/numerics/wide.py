@@ -24,7 +24,17 @@ def mean_size(
   """
   axes = tuple(range(w.ndim)) if axes is None else axes
   count = max(1, math.prod(w.shape[i] for i in axes))
-  return jnp.sum(jnp.abs(wide(w)) / count, axes, keepdims=True)
+  size = jnp.abs(wide(w))
+  return jnp.sum(selected(size / count, size), axes, keepdims=True)
+
+
+def selected(x: Float[Array, '*shape'], size: Float[Array, '*shape']) -> Any:
+  """The same numbers, where they are zero for a size of zero; to be summed.
+
+  XLA:CPU adds up what ends in a select in a third of the time that it takes for
+  products, which it computes one by one on the way.
+  """
+  return jnp.where(size == 0, jnp.zeros([], x.dtype), x)
 
 
 def to_unit(

@@ -109,14 +109,14 @@ def _between(x, mask, table):
   part = place - left.astype(jnp.float32)
   one = mask.astype(jnp.float32)
   # Both in one scatter, which takes most of the time.
-  pairs = jnp.zeros((len(points), 2), jnp.float32)
+  pairs = jnp.zeros(len(points), jnp.complex64)
   pairs = pairs.at[left].add(
-    jnp.stack([one, one * part], axis=1), mode='promise_in_bounds'
+    jax.lax.complex(one, one * part), mode='promise_in_bounds'
   )
-  counts = pairs[:, 0] - pairs[:, 1] + jnp.roll(pairs[:, 1], 1)
-  rise = jnp.roll(prior.slopes, -1) - prior.slopes
-  slope = _at(prior.slopes, left) + part * _at(rise, left)
-  return _total(prior, counts, one * slope)
+  counts = pairs.real - pairs.imag + jnp.roll(pairs.imag, 1)
+  before, after = _at(prior.slopes, left), _at(prior.slopes, left + 1)
+  slope = before + part * (after - before)
+  return _total(prior, counts, slope / jnp.where(mask, 1, jnp.inf))
 
 
 def _total(prior, counts, to_w):
@@ -156,8 +156,9 @@ def _places(x, mask, table):
   along = jnp.arange(len(cell), dtype=jnp.int32) - begin[cell]
   points = edges[cell] + along.astype(jnp.float32) * step[cell]
 
-  pace = jnp.where(step > 0, 1 / jnp.where(step > 0, step, 1), 0)
-  offset = begin.astype(jnp.float32) - edges[:-1] * pace
+  step = jnp.where(step > 0, step, 1)
+  pace = 1 / step
+  offset = (begin.astype(jnp.float32) * step - edges[:-1]) / step
   mine = (squash(x) - first) / jnp.where(width > 0, width, 1)
   mine = jnp.clip(mine.astype(jnp.int32), 0, _CELLS - 1)
   place = _at(offset, mine) + x * _at(pace, mine)
@@ -187,4 +188,4 @@ def _shares(need):
 
 
 def _at(values, places):
-  return values.at[places].get(mode='promise_in_bounds')
+  return values.at[places.astype(jnp.uint32)].get(mode='promise_in_bounds')
