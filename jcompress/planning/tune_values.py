@@ -15,7 +15,6 @@ from jcompress.encoded import decode, encoded_leaves, is_encoded
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.wide import wide
 
-
 # As many numbers, of so few values, are coded as letters in a file.
 _MANY, _ALIKE = 4096, 16
 
