@@ -15,6 +15,9 @@ from jcompress.encoded import decode, encoded_leaves, is_encoded
 from jcompress.numerics.estimators import straight_through
 from jcompress.numerics.wide import wide
 
+# As many numbers, of so few values, are coded as letters in a file.
+_MANY, _ALIKE = 4096, 16
+
 
 class _Number(NamedTuple):
   """An array that is tuned: `start + unit * latent` where it is free."""
@@ -46,8 +49,8 @@ def tune_values(
   bytes. The floats beside them move until the network computes on some inputs
   what the original does: centers of codebooks, scales of grids and blocks,
   zeros between two codes, factors, biases, norms. What is zero stays zero, but
-  for an array of nothing else that is shipped as it is; floats of one byte and
-  of more bits than JAX holds stay, too.
+  for an array of nothing else that is shipped as it is; floats of one byte, of
+  more bits than JAX holds, and thousands with few values among them stay, too.
 
       small = jc.compress(params, bits=3)
       small = jc.tune_values(apply, small, params, batches, steps=300)
@@ -162,8 +165,10 @@ def _has_values(x):
 
 
 def _fixed(x, field):
-  """Which entries of an array stay as they are: NaN and inf, and zeros."""
+  """Which entries stay as they are: NaN, inf and zeros, all of few letters."""
   x = x.astype(np.float64)
+  if x.size >= _MANY and len(np.unique(x)) <= x.size // _ALIKE:
+    return np.ones(x.shape, bool)
   zero = x == np.rint(x) if field == 'zero' else x == 0  # a code that means 0
   if field == 'values' and zero.all():
     zero = np.zeros_like(zero)

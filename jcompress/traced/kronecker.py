@@ -57,8 +57,8 @@ def kronecker(
     apply_fn: `(params, inputs) -> outputs`, an array or a tree.
     params: of the model.
     batches: inputs; at least one.
-    pattern: of the paths of kernels and tables. Arrays that no layer uses, or
-      more than one, are left out.
+    pattern: of the paths of kernels, their outputs last, and tables. Arrays
+      that no layer uses as such, or more than one, are left out.
     seed: of the signs.
 
   Returns:
@@ -115,11 +115,16 @@ def _forms(apply_fn, params, batch, names):
 
   run = lambda p, x: layers_lib.evaluate(apply_fn, p, x, call=call)
   jax.eval_shape(run, params, batch)
-  fits = lambda layer, y: layer.kind != 'embed' or layer.out_axes == (0,)
+  axes = {path: jnp.ndim(w) for path, w in tree.by_name(params).items()}
+
+  def fits(layer):
+    unit = 0 if layer.kind == 'embed' else axes[layer.path] - 1
+    return layer.out_axes == (unit,)
+
   found = {
     path: of[0]
     for path, of in uses.items()
-    if path in names and len(of) == 1 and fits(*of[0])
+    if path in names and len(of) == 1 and fits(of[0][0])
   }
   if not found:
     raise ValueError(

@@ -7,7 +7,7 @@ from planner_test import PARAMS, X, apply, error
 
 import jcompress as jc
 from jcompress import tree
-from jcompress.encoded import Codebook, Dense, Quantized, Signs
+from jcompress.encoded import Codebook, Dense, Quantized, Scaled, Signs
 
 SEE = lambda params, batch: jax.tree.map(lambda w: w * batch, params)
 ONES = [jnp.float32(1)]
@@ -121,6 +121,13 @@ def test_biases_of_zero_are_tuned_and_zeros_among_others_are_not():
   pruned = {'w': Codebook(jnp.zeros(1), jnp.zeros(3, jnp.uint8))}
   with pytest.raises(ValueError, match='Nothing to tune: leaves of kinds Code'):
     tuned(pruned, {'w': jnp.ones(3)})
+
+
+def test_scales_that_a_file_has_as_letters_stay():
+  scale = jnp.tile(jnp.array([1.0, 0.5]), 4096)[:, None]
+  few = Codebook(jnp.ones(1), jnp.zeros((8192, 1), jnp.uint8))
+  found = tuned({'w': Scaled(few, scale)}, {'w': 2 * scale}, steps=2)['w']
+  assert found.factor is scale and (found.part.centers > 1).all()
 
 
 @pytest.mark.parametrize(

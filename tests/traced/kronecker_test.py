@@ -59,6 +59,12 @@ def test_what_two_layers_use_is_left_out():
   shared = lambda p, ids: apply(p, ids) @ p['out']['kernel'].T
   found = jc.kronecker(shared, PARAMS, [IDS], pattern='.*kernel')
   assert found.keys() == {'fc/kernel'}
+  turned = {**PARAMS, 'out': {'kernel': PARAMS['out']['kernel'].T}}
+  other = lambda p, ids: apply(
+    {**p, 'out': {'kernel': p['out']['kernel'].T}}, ids
+  )
+  found = jc.kronecker(other, turned, [IDS])
+  assert found.keys() == {'fc/kernel', 'words/embedding'}
   with pytest.raises(ValueError, match='no batches'):
     jc.kronecker(apply, PARAMS, [])
 
