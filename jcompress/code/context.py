@@ -43,12 +43,13 @@ def encode(mask: Bool[np.ndarray, 'rows columns']) -> bytes:
     counts, width = (row, len(column)) if axis == _ROWS else (column, len(row))
     return _written(_levels(counts, width, step))
 
-  def plan(axes, step):
+  def with_levels(axes, step):
     each = (step if axes & axis else None for axis in (_ROWS, _COLUMNS))
     both = map(written, (_ROWS, _COLUMNS), each)
     return _plan(mask, row, column, axes, *both)
 
-  plans = [plan(0, None), *(plan(a, s) for a in axes for s in _STEPS)]
+  plans = [with_levels(0, None)]
+  plans += [with_levels(a, s) for a in axes for s in _STEPS]
   plan = min(plans, key=lambda p: p.cost)
   order, sizes = _groups(plan.rows, plan.columns)
   flat = mask.reshape(-1)[order].astype(np.int32)
