@@ -13,6 +13,7 @@ References:
   description length", 1983: the levels pay for themselves or are left out.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +37,19 @@ def encode(mask: Bool[np.ndarray, 'rows columns']) -> bytes:
   """Writes a mask of at least one entry."""
   axes = (_ROWS, _COLUMNS, _ROWS | _COLUMNS) if min(mask.shape) > 1 else ()
   row, column = np.count_nonzero(mask, 1), np.count_nonzero(mask, 0)
-  plans = [_plan(mask, row, column, 0, 1.0)]
-  plans += [_plan(mask, row, column, a, s) for a in axes for s in _STEPS]
+
+  @functools.cache
+  def written(axis, step):
+    counts, width = (row, len(column)) if axis == _ROWS else (column, len(row))
+    return _written(_levels(counts, width, step))
+
+  def with_levels(axes, step):
+    each = (step if axes & axis else None for axis in (_ROWS, _COLUMNS))
+    both = map(written, (_ROWS, _COLUMNS), each)
+    return _plan(mask, row, column, axes, *both)
+
+  plans = [with_levels(0, None)]
+  plans += [with_levels(a, s) for a in axes for s in _STEPS]
   plan = min(plans, key=lambda p: p.cost)
   order, sizes = _groups(plan.rows, plan.columns)
   flat = mask.reshape(-1)[order].astype(np.int32)
@@ -73,18 +85,18 @@ def decode(record: bytes, rows: int, columns: int) -> Bool[np.ndarray, 'r c']:
   return out.reshape(rows, columns)
 
 
-def _plan(mask, row, column, axes, step):
-  """Levels of this step on these axes, their record, and what all will cost.
+def _plan(mask, row, column, axes, of_rows, of_columns):
+  """Levels on these axes, their record, and what all will cost.
 
   Args:
     mask: `[rows, columns]`.
     row: how many are kept in each row.
     column: and in each column.
     axes: which of the two get levels.
-    step: of a level, in log-odds.
+    of_rows: their levels, see `_written`.
+    of_columns: likewise.
   """
-  a = _levels(row, len(column), step if axes & _ROWS else None)
-  b = _levels(column, len(row), step if axes & _COLUMNS else None)
+  a, b = of_rows[0], of_columns[0]
   ones = np.zeros((64, 64))
   if axes == _ROWS | _COLUMNS:
     by_row = np.zeros((64, len(column)), np.int64)
@@ -102,20 +114,25 @@ def _plan(mask, row, column, axes, step):
   n = np.bincount(level, total[1:, 1:].reshape(-1)).astype(np.int64)
   k = np.bincount(level, ones[1:, 1:].reshape(-1)).astype(np.int64)
   cost, kind, parts = 0.0, axes, []
-  for levels, axis, by_steps in (
-    (a, _ROWS, _ROW_STEPS),
-    (b, _COLUMNS, _COLUMN_STEPS),
+  for (_, are_steps, record), axis, by_steps in (
+    (of_rows, _ROWS, _ROW_STEPS),
+    (of_columns, _COLUMNS, _COLUMN_STEPS),
   ):
     if axes & axis:
-      plain = streams.encode_stream(levels)
-      steps = streams.encode_stream(_zigzag(np.diff(levels, prepend=0)))
-      if len(steps) < len(plain):
-        kind, plain = kind | by_steps, steps
-      parts.append(wire.prefixed(plain))
+      kind |= by_steps * are_steps
+      parts.append(wire.prefixed(record))
   head = bytes([kind]) + b''.join(parts)
   p = np.clip(k / np.maximum(n, 1), 1e-5, 1 - 1e-5)
   cost = -(k * np.log2(p) + (n - k) * np.log2(1 - p)).sum()
   return _Plan(cost + 8 * (len(head) + np.count_nonzero(n)), head, a, b)
+
+
+def _written(levels):
+  """Levels, whether they are written as steps to the next, and their record."""
+  plain = streams.encode_stream(levels)
+  steps = streams.encode_stream(_zigzag(np.diff(levels, prepend=0)))
+  are_steps = len(steps) < len(plain)
+  return levels, are_steps, steps if are_steps else plain
 
 
 def _levels(counts, width, step):

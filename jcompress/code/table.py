@@ -9,6 +9,7 @@ and stream together smallest. All is integers: every machine rebuilds the same
 model.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,17 +106,29 @@ def _alphabet(letters):
   return 0, wire.varint(first) + wire.varint(span), span
 
 
+@functools.cache
 def _values(width, mantissa):
   codes = np.arange(1 << width, dtype=np.int64)
   one = 1 << mantissa
   shift = np.maximum(codes // one - 1, 0)
   large = np.ldexp((one + codes % one).astype(np.float64), shift)
-  return np.where(codes < 2 * one, codes.astype(np.float64), large)
+  return _shared(np.where(codes < 2 * one, codes.astype(np.float64), large))
 
 
 def _quantize(counts, width, mantissa):
+  highest, between = _bounds(width, mantissa)
+  scaled = np.asarray(counts, np.float64) * (highest / np.max(counts))
+  return 1 + np.searchsorted(between, scaled)
+
+
+@functools.cache
+def _bounds(width, mantissa):
+  """The highest value, and where those below it are as near as the next."""
   values = _values(width, mantissa)
   values = values[values <= MAX_WEIGHT]
-  scaled = np.asarray(counts, np.float64) * (values[-1] / np.max(counts))
-  between = np.sqrt(values[1:-1] * values[2:])
-  return 1 + np.searchsorted(between, scaled)
+  return values[-1], _shared(np.sqrt(values[1:-1] * values[2:]))
+
+
+def _shared(x):
+  x.flags.writeable = False
+  return x
