@@ -175,7 +175,8 @@ def planned(config, start):
   wanted = embed(params, probe)
   distance = lambda p: float(1 - (embed(p, probe) * wanted).sum(-1).mean())
   plan = jc.plan(params, size=config.size, metric=distance, moments=moments)
-  return plan.compressor(moments), {'foretold_distance': plan.error}
+  facts = {'foretold_distance': plan.error, 'plan': plan}
+  return plan.compressor(moments), facts
 
 
 def compressed(config, start):

@@ -37,16 +37,16 @@ def evaluate(
   return {name: total / count for name, (total, count) in sums.items()}
 
 
-def bits_of(shipped: Any, params: Any) -> dict[str, float]:
+def bits_of(shipped: Any, variables: Variables) -> dict[str, float]:
   """The bits of a weight at the entropy of what is shipped, as a metric.
 
   Args:
     shipped: encoded params; none if `None`.
-    params: what they decode to.
+    variables: with the params that they decode to.
   """
   if shipped is None:
     return {}
-  count = sum(x.size for x in jax.tree.leaves(params))
+  count = sum(x.size for x in jax.tree.leaves(variables['params']))
   return {'bits': round(encoded.bits(shipped) / max(1, count), 4)}
 
 

@@ -44,9 +44,11 @@ def compress_file(
     The report of the file, and the plan.
 
   Raises:
-    ValueError: no budget and no plan, or both; what `read` and `plan` refuse.
+    ValueError: no budget and no plan, or both; the output is the source; what
+      `read` and `plan` refuse.
     OSError: a file cannot be read or written; none is left in part.
   """
+  _require_another(source, output)
   checkpoint = checkpoints.read(source)
   given = {k: v for k, v in budget.items() if v is not None}
   if plan is not None and plan.exists():
@@ -71,11 +73,20 @@ def decompress_file(source: pathlib.Path, output: pathlib.Path) -> None:
   """Writes the arrays of a file as a checkpoint, by the name of the output.
 
   Raises:
-    ValueError: what `jc.load` and `checkpoints.write` refuse.
+    ValueError: the output is the source; what `jc.load` and
+      `checkpoints.write` refuse.
   """
+  _require_another(source, output)
   artifact = jc.load(source)
   about = artifact.metadata.get('checkpoint', {})
   checkpoints.write(output, jc.decode(artifact.tree), about)
+
+
+def _require_another(source, output):
+  if source.exists() and output.exists() and source.samefile(output):
+    raise ValueError(
+      f'{output} would be written over {source}; name another output.'
+    )
 
 
 def compare_files(first: pathlib.Path, second: pathlib.Path) -> Table:

@@ -58,7 +58,9 @@ svg .frame { fill: none; stroke: var(--line) }
 svg .crisp { image-rendering: pixelated }
 img { max-width: 100%; background: #fff }
 @media (max-width: 40rem) {
-  th, td { padding: .3rem .4rem }
+  table { font-size: .8125rem }
+  th, td { padding: .3rem 0 .3rem .5rem }
+  .leaves td:first-child { min-width: 8.25rem }
   svg text { font-size: 13px }
   .leaves :is(th, td):is(:nth-child(2), :nth-child(3), :nth-child(4),
     :nth-child(5), :nth-child(7)) { display: none }

@@ -96,7 +96,8 @@ class Train(NamedTuple):
   Attributes:
     name: of the stage.
     compressor: one, or `Start -> Compressor`, or `Start -> (Compressor, dict)`
-      of numbers that the results will show, such as a setting that was found.
+      of numbers that the results will show, such as a setting that was found,
+      and maybe of the `plan` it follows, for the page of the run.
     optimizer: an optax transformation, or `Start -> transformation`.
     epochs: of the training examples; a fraction is allowed.
     loss: `(task, variables) -> loss like task.loss, or Lesson`, made as the

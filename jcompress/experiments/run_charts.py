@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from jcompress.experiments import charts, scales
 from jcompress.patterns import natural, shortened
+from jcompress.planning.plan import Plan
 from jcompress.reports import Report
 
 _LEAVES = 24  # that have bars of their own
@@ -159,6 +160,27 @@ def _bars(title, note, ends, scale, rows, texts):
   )
   each = '; '.join(f'{r.path} {t}' for r, t in zip(rows, texts, strict=True))
   return charts.figure(title, note, inside, height, f'{title}: {each}.')
+
+
+def tried(plan: Plan) -> str:
+  """The error over the bytes of all that was measured for a plan.
+
+  Nothing if less than two networks were measured that have an error.
+  """
+  points = [(p.size, p.error) for p in plan.points if p.size > 0 < p.error]
+  if len(points) < 2:
+    return ''
+  across, down = (scales.logarithmic(x) for x in zip(*points, strict=True))
+  show = lambda b: f'{in_words(b)}B'
+  frame = charts.Frame(across._replace(label='in the file', show=show), down)
+  marks = charts.line(frame, sorted(points))
+  if plan.size > 0 < plan.error:
+    marks += charts.dots(frame, [(plan.size, plan.error)])
+  says = (
+    f'{len(points)} networks; chosen: {plan.size:,} bytes, {plan.error:.3g}.'
+  )
+  note = 'line: networks that were tried; dot: the plan'
+  return charts.chart('Error of the metric', note, frame, marks, says)
 
 
 def in_words(number: float) -> str:

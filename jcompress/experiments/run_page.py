@@ -10,6 +10,7 @@ from jcompress.code import archive
 from jcompress.experiments import pages, run_charts, weight_charts
 from jcompress.experiments.metrics import read_metrics, write_whole
 from jcompress.html_table import table
+from jcompress.planning.plan import Plan
 
 
 def write(
@@ -75,6 +76,7 @@ def render(
       for name, figures in sections.items()
       if any(figures)
     ),
+    _plan([r['plan'] for r in records if 'plan' in r]),
     _factors(artifact.metadata.get('factored', ())),
     pages.heading('Leaf by leaf'),
     pages.wide(table(reports.COLUMNS, report.cells(), 'total leaves')),
@@ -117,8 +119,28 @@ def _number(value, digits):
   return format(value, digits) if isinstance(value, (int, float)) else ''
 
 
+def _plan(texts):
+  """The plan that a stage followed, the last of several."""
+  if not texts:
+    return ''
+  plan = Plan.from_json(texts[-1])
+  said = lambda settings: ', '.join(f'{k} {v}' for k, v in settings.items())
+  lines = [
+    [path, choice.method, said(_rounded(choice.settings))]
+    for path, choice in plan.choices.items()
+  ]
+  made = table(['leaf', 'encoded by', 'settings'], lines)
+  tried = pages.grid([run_charts.tried(plan)])
+  return pages.heading('Plan') + tried + pages.wide(made)
+
+
+def _rounded(settings):
+  short = lambda v: f'{v:.4g}' if isinstance(v, float) else v
+  return {k: short(v) for k, v in settings.items()}
+
+
 def _factors(records):
-  """The plan by which layers were factored, if they were."""
+  """How layers were factored, if they were."""
   lines = [
     [path, method['name'], ', '.join(map(str, method['ranks']))]
     for record in records
@@ -127,4 +149,4 @@ def _factors(records):
   if not lines:
     return ''
   made = table(['layer', 'factored by', 'ranks'], lines)
-  return pages.heading('Plan') + pages.wide(made)
+  return pages.heading('Factors') + pages.wide(made)

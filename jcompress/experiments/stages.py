@@ -25,6 +25,7 @@ from jcompress.experiments.recipe import (
 )
 from jcompress.experiments.task import Task, checked
 from jcompress.experiments.training import train
+from jcompress.planning.plan import Plan
 
 # What a run hands to the run that it begins with.
 SHARED = (
@@ -152,14 +153,13 @@ def _change(done, stage, key, workdir):
   ):
     task, facts = done.task, {}
     if path.exists() and metrics.result is not None:
-      variables = checkpoints.restore(path, jax.tree.map(_form, done.variables))
+      variables = checkpoints.restore(path, _forms(done.variables))
       variables = jax.device_get(variables)
     else:
       task, variables, *more = stage.change(done.task, done.variables, key)
       variables = jax.tree.map(tree.to_host, variables)
       facts = more[0] if more else {}
-      form = lambda t: jax.tree.map(_form, t)
-      if task is done.task and form(variables) == form(done.variables):
+      if task is done.task and _forms(variables) == _forms(done.variables):
         checkpoints.save(path, variables, force=True)
         checkpoints.wait_until_finished()
     found = _measured(metrics, 0, task, variables, facts)
@@ -179,9 +179,8 @@ def _recode(done, stage, workdir):
   with Metrics(workdir, stage.name, 0) as metrics:
     found = _measured(metrics, 0, done.task, variables, facts, params)
   measured = done.measured | {stage.name: found}
-  return Done(
-    done.task, variables, {**done.shipped, 'params': params}, measured
-  )
+  shipped = {**done.shipped, 'params': params}
+  return Done(done.task, variables, shipped, measured)
 
 
 def _train(done, stage: Train, key, config, workdir, teacher):
@@ -236,8 +235,10 @@ def _at_once(stage, compressor, start, facts, workdir):
 def _measured(metrics, step, task, variables, facts, params=None):
   if metrics.result is not None:
     return metrics.result['test']
-  found = {k: round(v, 6) for k, v in evaluate(task, variables).items()} | facts
-  metrics.write(step=step, test=found, **bits_of(params, variables['params']))
+  plans = {k: v.to_json() for k, v in facts.items() if isinstance(v, Plan)}
+  found = {k: round(v, 6) for k, v in evaluate(task, variables).items()}
+  found |= {k: v for k, v in facts.items() if k not in plans}
+  metrics.write(step=step, test=found, **plans, **bits_of(params, variables))
   return found
 
 
@@ -245,5 +246,5 @@ def _as_they_are(variables):
   return jax.tree.map(encoded_lib.Dense, variables)
 
 
-def _form(x):
-  return jax.ShapeDtypeStruct(x.shape, x.dtype)
+def _forms(v):
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), v)

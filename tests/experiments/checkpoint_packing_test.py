@@ -90,3 +90,19 @@ def test_what_is_no_size_is_refused(text):
 def test_errors_of_the_commands(words, message):
   with pytest.raises(ValueError, match=message):
     main.main(words)
+
+
+def test_no_file_is_written_over_its_source(tmp_path):
+  path = tmp_path / 'model.safetensors'
+  checkpoints.write(path, ARRAYS, {})
+  before = path.read_bytes()
+  other = tmp_path / '.' / 'link.safetensors'
+  other.symlink_to(path)
+  for output in path, other:
+    with pytest.raises(ValueError, match='name another output'):
+      packing.compress_file(path, output, bits=4)
+  assert path.read_bytes() == before
+  small = tmp_path / 'model.npz'
+  packing.compress_file(path, small, bits=4)
+  with pytest.raises(ValueError, match='name another output'):
+    packing.decompress_file(small, small)

@@ -27,6 +27,8 @@ def test_bits_are_of_what_is_shipped_over_all_weights():
     'a': encoded.Signs(jnp.ones((3, 4), bool), jnp.float32(2)),
     'b': encoded.Dense(jnp.ones(4)),
   }
-  params = encoded.decode(shipped)
-  assert evaluation.bits_of(shipped, params) == {'bits': (12 + 32 + 128) / 16}
-  assert evaluation.bits_of(None, params) == {}
+  variables = {'params': encoded.decode(shipped)}
+  assert evaluation.bits_of(shipped, variables) == {
+    'bits': (12 + 32 + 128) / 16
+  }
+  assert evaluation.bits_of(None, variables) == {}

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import jcompress as jc
 from jcompress import encoded
 from jcompress.experiments import run_charts
+from jcompress.planning.plan import Point
 
 RECORDS = [
   {'stage': 'dense', 'step': 10, 'loss': 2.0, 'sparsity': 0.0, 'penalty': 0.0},
@@ -49,3 +50,12 @@ def test_leaves_have_bars_and_the_smallest_of_many_share_one():
   assert sizes.index('>w6<') < sizes.index('>w10<') < sizes.index('>w29<')
   assert sizes.count('class="bar pale"') == 25
   assert f'{report.rows[-1].file_bytes:,} B, ' in sizes
+
+
+def test_what_a_plan_tried_is_a_curve_and_what_it_chose_a_dot():
+  points = Point(1000, 0.5), Point(90_000, 0.0), Point(5000, 0.01)
+  chart = run_charts.tried(jc.Plan({}, 5000, 0.01, points))
+  assert '2 networks; chosen: 5,000 bytes, 0.01.' in chart
+  (line,) = re.findall('points="(.*?)"', chart)
+  assert len(line.split()) == 2 and chart.count('<circle') == 1
+  assert run_charts.tried(jc.Plan({}, 5000, 0.01)) == ''

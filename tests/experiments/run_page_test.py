@@ -11,6 +11,8 @@ from browser import DARK, dumped, needs_browser, started
 import jcompress as jc
 from jcompress import encoded
 from jcompress.experiments import run_page
+from jcompress.planning.choices import Choice
+from jcompress.planning.plan import Plan, Point
 
 SIZES = (360, 5000), (1200, 3000)
 LONG = 'encoder_layers_attention_output_projection_with_a_long_name'
@@ -56,6 +58,9 @@ def folder(tmp_path_factory):
     {'stage': s, 'step': 12_345 * (s != 'share'), 'test': found, 'bits': 32.0}
     for s, found in stages.items()
   ]
+  points = (Point(3_000, 0.5), Point(20_000, 0.02), Point(900_000, 1e-5))
+  choices = {f'{LONG}/{LONG}': Choice('feedback', {'step': 0.123456789})}
+  records[-1]['plan'] = Plan(choices, 20_000, 0.02, points).to_json()
   lines = ''.join(json.dumps(r) + '\n' for r in records)
   (folder / 'metrics.jsonl').write_text(lines)
   result = {
@@ -97,7 +102,9 @@ def test_the_page_tells_the_run_and_needs_no_file(folder):
   assert 'script' not in seen.tags and 'link' not in seen.tags
   assert len(seen.addresses) == 2  # masks
   assert all(a.startswith('data:image/png') for a in seen.addresses)
-  assert seen.tags.count('svg') == seen.tags.count('figure') == 4 + 2 + 3 + 2
+  assert (
+    seen.tags.count('svg') == seen.tags.count('figure') == 4 + 2 + 3 + 2 + 1
+  )
   assert seen.tags.count('title') == 1 + seen.tags.count('svg')
   for words in (
     'deep_compression:<lenet> on mnist',
@@ -107,6 +114,7 @@ def test_the_page_tells_the_run_and_needs_no_file(folder):
     '7.1 %',
     '266 k',
     'svd',
+    'step 0.1235',
   ):
     assert words in seen.text, words
 

@@ -11,6 +11,7 @@ import jcompress as jc
 from jcompress.experiments import changes, removal, stages, training
 from jcompress.experiments.metrics import read_metrics
 from jcompress.experiments.recipe import Begin, Change, Recode, Train
+from jcompress.planning.choices import Choice
 
 
 def run(tmp_path, *parts, **options):
@@ -236,3 +237,12 @@ def test_a_change_that_only_looks_ships_what_was(tmp_path):
   look = Change('look', lambda task, variables, key: (task, variables))
   done = run(tmp_path, tiny.dense(4), tiny.prune(), look)
   assert isinstance(done.shipped['params']['fc1']['kernel'], jc.encoded.Sparse)
+
+
+def test_the_plan_of_a_stage_is_written_and_is_no_number(tmp_path):
+  plan = jc.Plan({'fc1/kernel': Choice('linear', {'bits': 4})}, 9, 0.5)
+  follow = lambda start: (plan.compressor(), {'plan': plan, 'found': 7.0})
+  done = run(tmp_path, Train('plan', follow))
+  assert set(done.measured['plan']) == {'error', 'loss', 'found'}
+  (record,) = read_metrics(tmp_path / 'metrics.jsonl')
+  assert jc.Plan.from_json(record['plan']) == plan
