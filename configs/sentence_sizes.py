@@ -59,9 +59,13 @@ SETTINGS = {
   **by_bits('hqq', 'hqq'),
   **by_bits('gptq', 'gptq', group=128, symmetric=False),
   **by_bits('kmeans', 'kmeans'),
-  **{f'plan_{bits}': dict(method='plan', bits=bits) for bits in BITS},
-  'known_8500': dict(method='plan', size=8_500_000, known=True),
-  'known_7000': dict(method='plan', size=7_000_000, known=True),
+  'kmeans_tuned_3': dict(steps=100, **one_for_all('kmeans', bits=3)),
+  'group_128_tuned_3': dict(
+    steps=100, **one_for_all('linear', bits=3, **GROUPS)
+  ),
+  **{f'plan_{b}': dict(method='plan', bits=b, steps=100) for b in BITS},
+  'known_8500': dict(method='plan', size=8_500_000, steps=100, known=True),
+  'known_7000': dict(method='plan', size=7_000_000, steps=100, known=True),
 }
 ROWS = tuple(SETTINGS)
 SLACK = 1_000  # bytes that tuned numbers may take more, being less alike
@@ -70,7 +74,7 @@ SLACK = 1_000  # bytes that tuned numbers may take more, being less alike
 def get_config(row='nearest_4'):
   """The numbers of a row; `known` plans see 64 sentences, others none."""
   config = recipe.defaults(row=row, data='sentences', batch_size=64)
-  config.known, config.steps = False, 100
+  config.known, config.steps = False, 0
   config.learning_rate = 5e-4
   config.update(SETTINGS[row])
   return config
@@ -82,11 +86,14 @@ def get_task(config):
 
 
 def get_stages(config, task):
-  """The original, compressed, and what is beside its codes, tuned."""
+  """The original, compressed; then what is beside its codes, tuned."""
   if config.method == 'choice':
-    return [Train('at_once', lambda start: one_choice(config, start.params))]
-  planned = Train('planned', lambda start: plan(config, start.params))
-  return [planned, Recode('tuned', lambda *found: tuned(config, found[-1]))]
+    at_once = Train('at_once', lambda start: one_choice(config, start.params))
+  else:
+    at_once = Train('at_once', lambda start: plan(config, start.params))
+  if not config.steps:
+    return [at_once]
+  return [at_once, Recode('tuned', lambda *found: tuned(config, found[-1]))]
 
 
 def embed(params, tokens):
