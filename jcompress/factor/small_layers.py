@@ -87,8 +87,7 @@ def covariance(
       f'The moments of {layer.path} are {moments.shape}; its inputs need '
       f'{(1, n_in, n_in)}.'
     )
-  rows = jnp.arange(n_in, dtype=float)[None, :, None]
-  rows = jnp.broadcast_to(rows, (1, n_in, n_out))
+  rows = jnp.tile(jnp.arange(n_in, dtype=float)[None, :, None], (1, 1, n_out))
   axes = layer.in_axes if layer.kind == 'dense' else None
   folded, _ = fold(to_factor(layer, layer.kernel(rows)), axes)
   order = folded[:, 0].astype(int)
