@@ -126,13 +126,13 @@ def _mask(layer):
     note = f'{values.shape[0]} inputs across, {values.shape[1]} outputs down'
   else:
     high, wide, inputs, outputs = values.shape
-    note = f'filters of {high}x{wide}, {inputs} inputs, {outputs} outputs'
+    note = f'filters of {high}x{wide}; inputs: {inputs}, outputs: {outputs}'
   side = min(charts.WIDTH / across, 12, 300 / down)
   size = f'width="{side * across:.1f}" height="{side * down:.1f}"'
   inside = (
     f'<image {size} class="{"crisp" if side > 2 else ""}" '
     f'href="{bitmaps.source(shares)}"/><rect class="frame" {size}/>'
   )
-  title = f'{shortened(layer.path, 36)}: {kept:.3g} % are left'
+  title = f'{shortened(layer.path, 30)}: {kept:.3g} % are left'
   says = f'Mask of {layer.path}, {note}: {kept:.3g} % of the weights are left.'
   return charts.figure(title, note, inside, side * down, says)

@@ -54,6 +54,6 @@ def test_a_kernel_of_zeros_has_no_chart_and_only_masks_are_drawn():
   found = weight_charts.layers(tree)
   assert weight_charts.weights(found)[-1] == ''
   conv, dense = weight_charts.masks(found)
-  assert 'filters of 3x3, 2 inputs, 4 outputs' in conv
+  assert 'filters of 3x3; inputs: 2, outputs: 4' in conv
   assert f'dense: {mask.mean() * 100:.3g} % are left' in dense
   assert '30 inputs across, 20 outputs down' in dense
