@@ -4,7 +4,9 @@
 
 Every repeat times a few steps of the plain loop and of each compressor, one
 after the other, and the median of the ratios is printed: a machine that slows
-down slows both.
+down slows both. The second ratio is that of the time of all processors, which
+moves less where other programs run. Those of another version are printed with
+its folder in `PYTHONPATH`.
 """
 
 import argparse
@@ -133,21 +135,27 @@ def measure(name, repeats, only):
     ts = jc.init_train_state(comp, tx, start)
     carries[label] = jc.train_step(loss, comp, tx), ts
   ratios = {label: [] for label in runs}
-  seconds = {}
+  work = {label: [] for label in runs}
+  seconds, processors = {}, {}
   for repeat in range(repeats + 1):
     for label, (step, carry) in carries.items():
-      begin = time.perf_counter()
+      begin, start = time.perf_counter(), time.process_time()
       for _ in range(STEPS):
         carry, _ = step(carry, batch)
       jax.block_until_ready(carry)
       carries[label] = step, carry
       seconds[label] = time.perf_counter() - begin
+      processors[label] = time.process_time() - start
       if repeat and label != 'plain':  # the first repeat compiles
         ratios[label].append(seconds[label] / seconds['plain'])
+        work[label].append(processors[label] / processors['plain'])
   print(f'{name}: plain step {1000 * seconds["plain"] / STEPS:.2f} ms')
   for label, values in ratios.items():
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    print(f'  {label:26s} {middle:5.2f}x  ({low:.2f} .. {high:.2f})')
+    print(
+      f'  {label:34s} {middle:5.2f}x  ({low:.2f} .. {high:.2f})  '
+      f'{np.median(work[label]):5.2f}x'
+    )
 
 
 if __name__ == '__main__':
