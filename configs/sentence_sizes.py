@@ -17,8 +17,8 @@ sentences, too; and what `tune_values` makes of them in 100 steps:
     known_7000         6,996,394   0.9802   0.9800
 
 In float32 these are 90.3 MB. The 64 sentences are learned by heart where values
-are tuned on them; random words are not. Quantizers of 4 bits are in the table of
-`sentence_encoder`; the rows that are not here have not been run.
+are tuned on them; random words are not. Quantizers of 4 bits are in the table
+of `sentence_encoder`; the rows that are not here have not been run.
 
 References:
   Wang et al., MiniLM, 2020, arXiv 2002.10957.
