@@ -6,9 +6,19 @@ r"""A sentence encoder, all-MiniLM-L6-v2, in fewer and fewer bytes.
     jcompress sweep --config=configs/sentence_sizes.py --workdir=runs
 
 The mean cosine of the embeddings of 64 sentences to those of the original, and
-bytes of the whole file, 22.6 million weights, for quantizers of the kernels and
-words, for plans by `kronecker` of sentences of random words, and for what
-`tune_values` makes of them; `known` plans see 64 other sentences, too.
+bytes of the whole file, 22.6 million weights, of which 2, 3, 4, 5 or 8 bits are
+5.6, 8.5, 11.3, 14.1 and 22.6 million bytes. Quantizers of the kernels and words
+that others use; plans with the moments of `kronecker` of sentences of random
+words as frequent as the vocabulary says, where `known` ones see 64 other
+sentences, too; and what `tune_values` makes of them in 100 steps:
+
+                           bytes  at once    tuned
+    plan_3             8,432,668   0.9871   0.9876
+    known_7000         6,996,394   0.9802   0.9800
+
+In float32 these are 90.3 MB. The 64 sentences are learned by heart where values
+are tuned on them; random words are not. Quantizers of 4 bits are in the table
+of `sentence_encoder`; the rows that are not here have not been run.
 
 References:
   Wang et al., MiniLM, 2020, arXiv 2002.10957.
