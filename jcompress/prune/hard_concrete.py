@@ -193,12 +193,10 @@ def open_probability(
 def _gate(key, log_alpha, temperature, stretch):
   u = draws.uniform(key, log_alpha.shape)
   # The sigmoid of a logarithm is a power, and that of the usual temperature
-  # takes a root and one division.
-  decay = jnp.exp(-log_alpha / temperature)
-  if temperature == 2 / 3:
-    power = (1 - u) * jnp.sqrt((1 - u) * u) * decay  # times u^2
-    return _stretched(u * u / (u * u + power), stretch)
-  power = ((1 - u) / u) ** (1 / temperature) * decay
+  # takes a third of the time.
+  odds = (1 - u) / u * jnp.exp(-log_alpha)
+  is_usual = temperature == 2 / 3
+  power = odds * jnp.sqrt(odds) if is_usual else odds ** (1 / temperature)
   return _stretched(1 / (1 + power), stretch)
 
 
@@ -210,12 +208,8 @@ def _gate_forward(key, log_alpha, temperature, stretch):
 def _gate_backward(temperature, stretch, z, grad):
   # From z itself: the draw and its logarithms need not be kept or repeated.
   gamma, zeta = stretch
-  slope = (z - gamma) * (zeta - z)
-  # Over infinity where the gate does not move. What ends in a division is
-  # computed once: XLA repeats cheaper things for each moment of the optimizer.
-  width = jnp.float32((zeta - gamma) * temperature)
-  over = jnp.where((z > 0) & (z < 1), width, jnp.float32(jnp.inf))
-  return None, grad * slope / over
+  slope = (z - gamma) * (zeta - z) / ((zeta - gamma) * temperature)
+  return None, jnp.where((z > 0) & (z < 1), grad * slope, 0)
 
 
 _gate.defvjp(_gate_forward, _gate_backward)
