@@ -13,7 +13,13 @@ words as frequent as the vocabulary says, where `known` ones see 64 other
 sentences, too; and what `tune_values` makes of them in 100 steps:
 
                            bytes  at once    tuned
+    nearest_8         19,954,625   0.9996
+    nearest_4          8,266,711   0.9159
+    nearest_3          5,115,414   0.6264
+    hqq_3              8,755,478   0.8534
+    gptq_3             8,545,380   0.9370
     kmeans_tuned_3     8,143,882   0.8241   0.8677
+    group_128_tuned_3  8,173,840   0.8460   0.8754
     plan_3             8,432,668   0.9871   0.9876
     known_7000         6,996,394   0.9802   0.9800
 
