@@ -59,6 +59,7 @@ METHODS = {
     'evbmf',
     'budget',
     'pipeline',
+    'alone',
   ),
   'vgg': (
     'svd',
@@ -71,6 +72,7 @@ METHODS = {
     'budget',
     'budget_response',
     'pipeline',
+    'alone',
   ),
   'resnet20': ('svd', 'response', 'separable', 'tucker2', 'trained', 'evbmf'),
   'vit': ('svd', 'response', 'trained', 'budget', 'budget_response'),
@@ -103,6 +105,8 @@ def get_config(row='lenet5_tucker2'):
   is_lenet = config.model == 'lenet5'
   config.epochs = dict(trained=2.0, tune=4.0, prune=4.0, share=2.0)
   config.learning_rate = 1e-4 if is_lenet else 3e-4
+  if config.model == 'vgg':
+    config.epochs.tune, config.learning_rate = 8.0, 1e-3
   config.prune_rate = 1e-3
   if config.model == 'minilm':
     config.update(data='sentences', batch_size=64)
@@ -114,6 +118,8 @@ def get_config(row='lenet5_tucker2'):
   config.inputs = 1000
   config.energy = 0.9
   config.sparsity = 0.7
+  if config.method == 'alone':  # as many weights are left as of factors
+    config.sparsity = 0.9633 if is_lenet else 0.9
   config.k = 16
   return config
 
@@ -134,13 +140,15 @@ def get_task(config):
 def get_stages(config, task):
   """Dense, factored, trained on; or from there pruned and shared."""
   adam = half_cosine(optax.adam, config.learning_rate)
-  if config.method == 'pipeline':
-    row = f'low_rank.py:{config.model}_tucker2'
+  if config.method in ('pipeline', 'alone'):
+    before = f'low_rank.py:{config.model}_tucker2', 'tune'
+    if config.method == 'alone':
+      before = DENSE[config.model]
     prune = lambda start: pruned(config, start)
     faster = half_cosine(optax.adam, config.prune_rate)
     shared = jc.select(jc.KERNELS, jc.kmeans_share(k=config.k))
     return [
-      Begin('tune', row, 'tune'),
+      Begin('before', *before),
       Train('prune', prune, faster, config.epochs.prune),
       Train('share', shared, adam, config.epochs.share),
     ]
