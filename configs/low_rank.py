@@ -188,6 +188,7 @@ def plan(config):
 
 
 def pruned(config, start):
-  """Prunes the factors in the first half of the stage."""
+  """Prunes the weights, all ranked together, in half of the stage."""
   ramp = start.rising_sparsity(config.sparsity)
-  return jc.select(jc.KERNELS, jc.magnitude_prune(ramp, every=20))
+  prune = jc.magnitude_prune(ramp, every=20, scope='global')
+  return jc.select(jc.KERNELS, prune)
