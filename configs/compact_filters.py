@@ -10,6 +10,7 @@ images turned by quarters and by any angle. The data is `mnist_5k`, or that of
 
                     parameters        MACs
     plain               72,666   7,338,880
+    plain_double       288,170  29,128,448
     plain_half          36,542   3,660,750
     plain_quarter       18,482   1,863,104
     plain_eighth         8,981     946,606
@@ -23,6 +24,7 @@ images turned by quarters and by any angle. The data is `mnist_5k`, or that of
     p4_wide             72,050  29,127,488
     fire                 8,612     841,088
     factorized          56,954   5,532,544
+    low_rank           113,482  11,065,088
     separable           10,938   1,156,256
     shuffle              8,350     905,304
     replaced            10,618   1,156,256
@@ -52,7 +54,13 @@ upright, by quarters and by angles, and bytes of the file:
     crelu          13.89  66.84  72.84  123,520
     p4             17.29  17.29  51.62   61,739
 
-`p4` is as good by quarters as upright, to the image.
+    plain_double   11.00  67.09  72.90  959,514
+    low_rank       11.43  64.37  72.51  382,631
+    cyclic         16.67  16.67  50.98   61,749
+    fire           23.81  73.28  79.14   30,045
+
+`p4` and `cyclic` are as good by quarters as upright, to the image. `low_rank`
+is `plain_double` with two factors and a norm in place of each convolution.
 
 The survey, with VGG-16: error on CIFAR-100, on CIFAR-10, compression: plain
 34.26, 9.85, 1; MBA 33.66, 9.76, 2; CReLU 34.57, 9.92, 2; cyclic 35.15, 10.23,
