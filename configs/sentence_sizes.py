@@ -20,6 +20,7 @@ sentences, too; and what `tune_values` makes of them in 100 steps:
     gptq_3             8,545,380   0.9370
     kmeans_tuned_3     8,143,882   0.8241   0.8677
     group_128_tuned_3  8,173,840   0.8460   0.8754
+    plan_4            11,280,880   0.9968   0.9970
     plan_3             8,432,668   0.9871   0.9876
     known_7000         6,996,394   0.9802   0.9800
 
