@@ -3,11 +3,10 @@ r"""Layers in place of layers: low-rank factors that run, and are trained on.
     jcompress train --config configs/low_rank.py:lenet5_tucker2 --workdir runs/t
     jcompress sweep --config=configs/low_rank.py --seeds=0 --workdir=runs
 
-The dense network is that of another config, shared below one `--root`. The
-stage `factor` shows the error at once, `recalibrate` that with batch statistics
-measured anew; `tune` trains the factors on. Errors in percent on `mnist_5k`
-with `--config.share=0.3`, seed 0 (dense: 7.5, 431,080 parameters, 2,293,000
-multiply-accumulates):
+The dense network is that of another config. The stage `factor` shows the error
+at once, `recalibrate` that with batch statistics measured anew; `tune` trains
+the factors on. Errors in percent on `mnist_5k` with `--config.share=0.3`, seed
+0 (dense: 7.5, 431,080 parameters, 2,293,000 multiply-accumulates):
 
                       factor   tune  parameters       MACs    bytes
     lenet5_svd          12.8    9.1      54,280    757,000  180,623
@@ -35,14 +34,13 @@ Times as fast as the dense network at batch 1 and 128, on two CPU cores, of
 `tucker2` 1.29 and 0.90, `canonical` 0.15 and 0.06: XLA runs convolutions of one
 channel each by themselves, and odd numbers of channels, slowly on a CPU.
 
-The dense network has been trained for five epochs and the factors for as many
-more, which is why some are better. With half as many (`--config.epochs.tune=4
---config.learning_rate=3e-4`) they come to 12.61, 11.84, 12.02, 12.49 and 11.69,
-`vgg_trained`, cut to 0.9 of the energy before, to 12.45, and with ranks of a
-budget of all numbers in place of a third of each layer, `vgg_budget` to 11.30
-and `vgg_budget_response` to 11.17, at 19.8 and 17.7 million
-multiply-accumulates. `low_rank` of `compact_filters.py`, two factors with a
-norm between from the start, has 11.43 with 113,482 and 11,065,088.
+The dense network was trained for five epochs and the factors for as many more.
+With half of those (`--config.epochs.tune=4 --config.learning_rate=3e-4`) they
+come to 12.61, 11.84, 12.02, 12.49 and 11.69, `vgg_trained`, cut to 0.9 of the
+energy before, to 12.45, and with ranks of a budget of all numbers `vgg_budget`
+to 11.30, `vgg_budget_response` to 11.17, at 19.8 and 17.7 million operations.
+`low_rank` of `compact_filters.py`, two factors with a norm between from the
+start, has 11.43 with 113,482 numbers and 11,065,088 operations.
 
 The survey, on ILSVRC-2012: top-5 accuracy, speed-up and compression, of two
 factors with a norm between and of CP:
@@ -52,9 +50,8 @@ factors with a norm between and of CP:
     VGG-16       90.60     90.47  1.53x  2.72x    90.31  2.05x  2.75x
     GoogLeNet    92.21     91.88  1.08x  2.79x    91.79  1.20x  2.84x
 
-Factors, pruned and shared, against the dense network pruned and shared to as
-many weights, with as many epochs in all (`--config.epochs.prune=8` for
-`lenet5_alone`, 12 for `vgg_alone`); dense 13.92 and 11.00:
+Factors, and without them the dense network, pruned to as many weights, in as
+many epochs (`alone` with `--config.epochs.prune=8` and 12), then shared:
 
                        prune  share   bytes
     lenet5_pipeline    15.12  15.21  15,546
@@ -62,11 +59,11 @@ many weights, with as many epochs in all (`--config.epochs.prune=8` for
     vgg_pipeline       11.92  11.86  30,436
     vgg_alone          11.50  11.57  36,067
 
-So factors first help the file of LeNet-5, whose first dense layer is most of
-it. That of VGG is 16 % smaller and 0.3 points worse, which is no gain.
+Factors first help the file of LeNet-5, most of which is one dense layer; that
+of VGG is 16 % smaller and 0.3 points worse.
 
-The 36 kernels of layers of MiniLM at half of their numbers, without training:
-mean cosine of the embeddings to those of the original (seed 0):
+Mean cosine of the embeddings of MiniLM with half of the numbers of its kernels,
+without training:
 
                               cosine       bytes
     minilm_svd                0.4312  56,328,555
@@ -74,16 +71,14 @@ mean cosine of the embeddings to those of the original (seed 0):
     minilm_budget             0.4679  56,365,690
     minilm_budget_response    0.7399  56,358,782
 
-`svd`, `response`, `separable`, `tucker2` and `canonical` factor convolutions in
-that way, and dense layers by SVD; of LeNet-5 `conv2` and `fc1` at fixed ranks,
-elsewhere at the largest ranks that leave a share of the numbers of each layer.
-`response` is an SVD that answers to the inputs of 1,000 examples, `trained` one
-after a stage under `trained_rank`. `evbmf` takes ranks of `tucker2` by
-variational Bayes, `budget` ranks of `svd` that share out a budget of parameters
-over all, `budget_response` by what the layers respond. Layers where a rank does
-not pay stay dense. `pipeline` goes on from `tucker2`: the factors are pruned,
-then shared, in one file. Pruned zeros would be lost by a factorization, so that
-it comes first. `alone` prunes and shares the dense network to as many weights.
+The methods factor convolutions in that way, and dense layers by SVD; `conv2`
+and `fc1` of LeNet-5 at fixed ranks, others at the largest that leave a share of
+each layer. `response` is an SVD that answers to the inputs of 1,000 examples,
+`trained` one after a stage under `trained_rank`. `evbmf` takes ranks of
+`tucker2` by variational Bayes, `budget` those of `svd` that share out numbers
+over all layers, `budget_response` by what these respond. Where a rank does not
+pay a layer stays dense. `pipeline` prunes and shares the factors of `tucker2`:
+zeros would not survive a factorization, so that it comes first.
 
 References:
   Denton et al., Exploiting Linear Structure Within Convolutional Networks for
@@ -94,8 +89,7 @@ References:
     and Detection, 2015, arXiv 1505.06798.
   Xu et al., Trained Rank Pruning for Efficient Deep Neural Networks, 2019,
     arXiv 1812.02402.
-  Cheng et al., A Survey of Model Compression and Acceleration for Deep Neural
-    Networks, 2017, arXiv 1710.09282, section III.
+  Cheng et al., A Survey of Model Compression, 2017, arXiv 1710.09282.
   Kim et al., Compression of Deep Convolutional Neural Networks for Fast and Low
     Power Mobile Applications, 2016, arXiv 1511.06530.
   Lebedev et al., Speeding-up Convolutional Neural Networks Using Fine-tuned
@@ -216,9 +210,8 @@ def get_stages(config, task):
       Train('prune', prune, faster, config.epochs.prune),
       Train('share', shared, adam, config.epochs.share),
     ]
-  before = []
-  if config.model in DENSE:
-    before.append(Begin('dense', *DENSE[config.model]))
+  dense = DENSE.get(config.model)
+  before = [Begin('dense', *dense)] if dense else []
   if config.method == 'trained':
     cut = jc.select(
       BEHIND_THE_FIRST[config.model], jc.trained_rank(config.energy)
@@ -243,8 +236,7 @@ def plan(config):
     return within(share, pattern=pattern)
   if config.method == 'budget_response':
     return within(share, pattern=pattern, examples=config.inputs)
-  by_svd = config.method in ('response', 'trained')
-  kind = 'svd' if by_svd else config.method
+  kind = {'response': 'svd', 'trained': 'svd'}.get(config.method, config.method)
   if config.model != 'lenet5':
     return of_share(share, kind, pattern)
   method = getattr(jc, kind)(*config.conv_ranks[kind])

@@ -40,12 +40,17 @@ one_of_each = pytest.mark.parametrize(
     for n in compressors.NAMES
   ],
 )
-dtypes = pytest.mark.parametrize(
-  'dtype',
+in_dtypes = pytest.mark.parametrize(
+  ('dtype', 'name'),
   [
-    jnp.float32,
-    jnp.bfloat16,
-    pytest.param(jnp.float16, marks=pytest.mark.slow),
+    pytest.param(dtype, name, marks=found, id=f'{jnp.dtype(dtype)}-{name}')
+    for dtype, names in (
+      (jnp.float32, compressors.NAMES),
+      (jnp.bfloat16, compressors.ONE_OF_EACH),
+      (jnp.float16, ()),
+    )
+    for name in compressors.NAMES
+    for found in [marks(name) if name in names else [pytest.mark.slow]]
   ],
 )
 
@@ -145,8 +150,7 @@ def test_names_of_what_is_slow_or_not_are_those_of_the_table():
   assert not set(compressors.VARIANTS) & set(compressors.ONE_OF_EACH)
 
 
-@every
-@dtypes
+@in_dtypes
 def test_1_latent_is_floats_and_state_is_arrays(name, dtype):
   latent, state, _ = trained(name, dtype).carries[0]
   for x in leaves(latent):
@@ -155,8 +159,7 @@ def test_1_latent_is_floats_and_state_is_arrays(name, dtype):
     assert isinstance(x, jax.Array) and not getattr(x, 'weak_type', False)
 
 
-@every
-@dtypes
+@in_dtypes
 def test_2_view_has_the_form_of_the_params(name, dtype):
   training = trained(name, dtype)
   for carry in (training.carries[0], training.carries[-1]):
@@ -175,8 +178,7 @@ def test_2_params_may_be_numpy_arrays(name):
   assert forms(carry) == forms(training.carries[0])
 
 
-@every
-@dtypes
+@in_dtypes
 def test_3_step_keeps_structure_and_types(name, dtype):
   training = trained(name, dtype)
   for carry in training.carries[1:]:
@@ -254,8 +256,7 @@ def test_6_gradients_are_finite_on_odd_leaves(name, odd):
     assert jnp.isfinite(x).all()
 
 
-@every
-@dtypes
+@in_dtypes
 def test_7_the_file_decodes_to_the_view(name, dtype):
   entry = compressors.entry(name, compressors.kernels())
   training = trained(name, dtype)
@@ -312,8 +313,7 @@ def test_10_a_pattern_without_a_match_lists_the_paths(name):
     jc.select('conv.*', comp).init(compressors.params())
 
 
-@every
-@dtypes
+@in_dtypes
 def test_11_zeros_in_are_zeros_out(name, dtype):
   entry = compressors.entry(name, compressors.kernels())
   params, (_, read) = trained(name, dtype).params, read_back(name, dtype)
