@@ -56,6 +56,8 @@ upright, by quarters and by angles, and bytes of the file:
 
     plain_double   11.00  67.09  72.90  959,514
     low_rank       11.43  64.37  72.51  382,631
+    factorized     13.01  65.10  72.19  193,615
+    replaced       25.38  66.88  74.82   37,897
     mba            14.27  66.24  72.30  124,414
     dcnn           13.16  66.04  72.55  111,819
     cyclic         16.67  16.67  50.98   61,749
