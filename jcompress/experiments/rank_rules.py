@@ -1,6 +1,5 @@
 """Ranks of the layers of a task: each by itself, or all under a budget."""
 
-import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -73,7 +72,7 @@ def of_share(
   def largest(layer, kernel):
     scheme = kind if _is_wide(layer, kernel) else 'svd'
     found = None
-    for method in _ladder(scheme, layer, kernel.shape):
+    for method in _ladder(scheme, layer, kernel):
       if method.cost(small_layers.shape_of(layer)) > share * kernel.size:
         break
       found = method
@@ -154,29 +153,19 @@ def input_moments(
   )
 
 
-def _ladder(scheme, layer, shape):
+def _ladder(scheme, layer, kernel):
   """Methods of growing ranks."""
   if scheme == 'tucker2':
-    n_in, n_out = shape[-2:]
+    n_in, n_out = kernel.shape[-2:]
     for a in range(1, n_in + 1):
       yield jc.tucker2(a, max(1, round(a * n_out / n_in)))
   elif scheme == 'canonical':
-    for rank in range(1, math.prod(shape)):
+    for rank in range(1, kernel.size):
       yield jc.canonical(rank)
   else:
-    most = min(_folded(layer, shape, scheme))
+    most = min(_matrix(layer, kernel, scheme).shape)
     for rank in range(1, most + 1):
       yield _two(scheme, rank)
-
-
-def _folded(layer, shape, scheme):
-  """Rows and columns of the matrix that a scheme cuts."""
-  if scheme == 'separable':
-    h, w, n_in, n_out = shape
-    return h * n_in, w * n_out
-  axes = layer.in_axes if layer.kind == 'dense' else range(len(shape) - 1)
-  rows = math.prod(shape[axis] for axis in axes)
-  return rows, math.prod(shape) // rows
 
 
 def _kernels(task, variables, pattern):

@@ -67,11 +67,14 @@ def compress(
       f'apply is {apply}, there are {len(batches)} batches and {steps=}: give '
       'both the network and a list of inputs, or neither and no steps.'
     )
+  if how is None and apply is not None:
+    moments = moments or kronecker(apply, params, batches)
+    budget = {'metric': _error(apply, params, batches[0]), **budget}
   size = budget.get('size')
-  if not steps or apply is None:
-    return _encoded(params, how, apply, batches, moments, budget)
   while True:
-    encoded = _encoded(params, how, apply, batches, moments, budget)
+    encoded = _encoded(params, how, moments, budget)
+    if not steps or apply is None:
+      return encoded
     tuned = tune_values(apply, encoded, params, batches, steps=steps)
     over = 0 if size is None else len(pack(tuned)) - size
     if over <= 0:
@@ -79,11 +82,8 @@ def compress(
     budget['size'] -= over + _SPARE  # what is tuned is less alike
 
 
-def _encoded(params, how, apply, batches, moments, budget):
+def _encoded(params, how, moments, budget):
   if how is None:
-    if apply is not None:
-      moments = moments or kronecker(apply, params, batches)
-      budget = {'metric': _error(apply, params, batches[0]), **budget}
     return plan(params, moments=moments, **budget).apply(params, moments)
   if budget:
     raise ValueError(
