@@ -1,5 +1,6 @@
 """What a plan chooses from: quantizers of one array, by name and settings."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from jcompress import tree
 from jcompress.encoded import Dense, Encoded
 from jcompress.quantize.adaround import adaround
+from jcompress.quantize.as_matrix import as_matrix
 from jcompress.quantize.gptq import gptq
 from jcompress.quantize.grid_quantize import grid_quantize
 from jcompress.quantize.hqq import hqq
@@ -50,16 +52,20 @@ def quantized(choice: Choice, w: Any, moments: Moments = UNKNOWN) -> Encoded:
       f'{", ".join(METHODS)}.'
     )
   settings = dict(choice.settings)
-  if choice.method in ('feedback', 'rows', 'gptq', 'adaround'):
-    if np.ndim(moments.inputs) != (1 if choice.method == 'rows' else 2):
+  is_matrix = choice.method in ('feedback', 'gptq', 'adaround')
+  if is_matrix or choice.method == 'rows':
+    if np.ndim(moments.inputs) != (2 if is_matrix else 1):
       raise ValueError(
         f'The plan rounds by {choice.method}, which needs the second moments '
         'of the inputs: give moments, as of curvature.input_hessian, or where '
         'they were of kronecker, those.'
       )
     settings['moments'] = moments
+  run = functools.partial(METHODS[choice.method], **settings)
   try:
-    return METHODS[choice.method](w, **settings)
+    if is_matrix:
+      return as_matrix(run, w, len(moments.inputs))
+    return run(w)
   except TypeError as error:
     raise ValueError(
       f'{choice.method} does not take {dict(choice.settings)}: {error}.'

@@ -92,7 +92,8 @@ def _error_of(w, moments):
   A function of an encoded leaf: its squared error, relative to the array.
   """
   exact = tree.to_host(w).astype(np.float64)
-  exact = exact.reshape(-1, exact.shape[-1])
+  rows = -1 if np.ndim(moments.inputs) < 2 else len(moments.inputs)
+  exact = exact.reshape(rows, -1 if rows > 0 else exact.shape[-1])
 
   def within(x):
     h, g = moments.inputs, blended(moments.outputs)

@@ -118,8 +118,9 @@ def _forms(apply_fn, params, batch, names):
   axes = {path: jnp.ndim(w) for path, w in tree.by_name(params).items()}
 
   def fits(layer):
-    unit = 0 if layer.kind == 'embed' else axes[layer.path] - 1
-    return layer.out_axes == (unit,)
+    count, last = len(layer.out_axes), axes[layer.path]
+    begin = 0 if layer.kind == 'embed' else last - count
+    return layer.out_axes == tuple(range(begin, begin + count))
 
   found = {
     path: of[0]

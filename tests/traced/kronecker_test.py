@@ -82,3 +82,14 @@ def test_groups_of_a_convolution_have_matrices_of_their_own():
   x = jax.random.normal(jax.random.key(1), (3, 4, 2, 2))
   found = jc.kronecker(conv, {'kernel': kernel}, [x])['kernel']
   assert found.inputs.shape == found.outputs.shape == (2, 2, 2)
+
+
+def test_outputs_of_several_axes_are_those_of_a_matrix():
+  x = jax.random.normal(jax.random.key(0), (9, 6))
+  heads = jax.random.normal(jax.random.key(1), (6, 2, 3))
+  by_heads = lambda p, x: jnp.einsum('ni,iho->nho', x, p['w'])
+  flat = lambda p, x: (x @ p['w']).reshape(-1, 2, 3)
+  found = jc.kronecker(by_heads, {'w': heads}, [x])['w']
+  wanted = jc.kronecker(flat, {'w': heads.reshape(6, 6)}, [x])['w']
+  np.testing.assert_allclose(found.inputs, wanted.inputs, rtol=1e-5)
+  np.testing.assert_allclose(found.outputs, wanted.outputs, rtol=1e-5)
