@@ -141,7 +141,7 @@ BEHIND_THE_FIRST = {
   'lenet5': '(?:conv2|fc1)/kernel',
   'vgg': 'conv[2-6]/kernel',
   'resnet20': r'conv(?:[2-9]|1\d)/kernel',
-  'vit': 'block.*/kernel',
+  'vit': 'layer_.*/kernel',
   'minilm': 'layer_.*/kernel',
 }
 

@@ -180,6 +180,12 @@ def _kernels(task, variables, pattern):
     if is_ours and is_dense and path not in found:
       kernel = small_layers.to_factor(layer, values[layer.path])
       found[path] = layer, kernel
+  if not found:
+    paths = tree.paths(variables['params'])
+    raise ValueError(
+      f'Pattern {pattern!r} matches no kernel of a layer without groups; the '
+      f'params are {", ".join(paths)}.'
+    )
   return found
 
 

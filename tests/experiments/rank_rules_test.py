@@ -124,3 +124,14 @@ def test_a_budget_by_responses_loses_less_of_them():
   assert error(64) < 0.9 * error(0)
   with pytest.raises(ValueError, match='only svd answers'):
     rank_rules.within(0.4, 'separable', examples=8)
+
+
+def test_a_pattern_of_no_kernel_is_refused():
+  found = low_rank_task()
+  for choose in (
+    rank_rules.of_share(0.5, pattern='block.*/kernel'),
+    rank_rules.within(0.5, pattern='.*/bias'),
+    rank_rules.by_rule(0.9, pattern='none'),
+  ):
+    with pytest.raises(ValueError, match='matches no kernel .* fc1/bias'):
+      choose(*found)
