@@ -163,6 +163,7 @@ def get_config(row='lenet5_tucker2'):
   )
   config.dense_rank = 32
   config.kept = dict(lenet5=0.1, vgg=1 / 3, resnet20=0.4, vit=0.5, minilm=0.5)
+  config.multiple = 1
   config.inputs = 1000
   config.energy = 0.9
   config.sparsity = 0.7
@@ -228,7 +229,7 @@ def plan(config):
     return within(share, pattern=pattern, examples=config.inputs)
   kind = {'response': 'svd', 'trained': 'svd'}.get(config.method, config.method)
   if config.model != 'lenet5':
-    return of_share(share, kind, pattern)
+    return of_share(share, kind, pattern, multiple=config.multiple)
   method = getattr(jc, kind)(*config.conv_ranks[kind])
   return {'conv2/kernel': method, 'fc1/kernel': jc.svd(config.dense_rank)}
 

@@ -101,6 +101,12 @@ def test_ranks_of_tucker2_are_as_the_channels():
   plan = rank_rules.of_share(0.5, pattern='conv2/kernel')(task, task.init(KEY))
   # 25 a b + 6 a + 8 b of 1200 numbers.
   assert plan == {'conv2/kernel': jc.tucker2(4, 5)}
+  rule = rank_rules.of_share(0.5, pattern='conv2/kernel', multiple=4)
+  assert rule(task, task.init(KEY)) == {'conv2/kernel': jc.tucker2(4, 4)}
+  rule = rank_rules.of_share(0.5, pattern='conv2/kernel', multiple=16)
+  assert rule(task, task.init(KEY)) == plan
+  with pytest.raises(ValueError, match='multiple is 0'):
+    rank_rules.of_share(0.5, multiple=0)
 
 
 def test_a_budget_by_responses_loses_less_of_them():
