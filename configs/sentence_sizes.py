@@ -75,8 +75,8 @@ import itertools
 import jax
 
 import jcompress as jc
-from jcompress import tree
 from jcompress.experiments import minilm, recipe, zipf
+from jcompress.experiments.one_for_all import one_for_all
 from jcompress.experiments.recipe import Recode, Train
 from jcompress.experiments.sentences import CALIBRATION
 from jcompress.models.bert import sentence_embedding
@@ -87,7 +87,7 @@ GROUPS = dict(tile=128, symmetric=False)
 BITS = 2, 3, 4, 5, 8
 
 
-def one_for_all(name, **settings):
+def quantizer(name, **settings):
   """A row of one quantizer for all kernels and the words."""
   return dict(method='choice', name=name, settings=settings)
 
@@ -95,8 +95,7 @@ def one_for_all(name, **settings):
 def by_bits(name, method, **settings):
   """A row for each number of bits."""
   return {
-    f'{name}_{bits}': one_for_all(method, bits=bits, **settings)
-    for bits in BITS
+    f'{name}_{bits}': quantizer(method, bits=bits, **settings) for bits in BITS
   }
 
 
@@ -104,14 +103,12 @@ SETTINGS = {
   **by_bits('nearest', 'linear'),
   **by_bits('group_32', 'linear', tile=32, symmetric=False),
   **by_bits('group_128', 'linear', **GROUPS),
-  'nf4': one_for_all('grid', grid='nf4'),
+  'nf4': quantizer('grid', grid='nf4'),
   **by_bits('hqq', 'hqq'),
   **by_bits('gptq', 'gptq', group=128, symmetric=False),
   **by_bits('kmeans', 'kmeans'),
-  'kmeans_tuned_3': dict(steps=100, **one_for_all('kmeans', bits=3)),
-  'group_128_tuned_3': dict(
-    steps=100, **one_for_all('linear', bits=3, **GROUPS)
-  ),
+  'kmeans_tuned_3': dict(steps=100, **quantizer('kmeans', bits=3)),
+  'group_128_tuned_3': dict(steps=100, **quantizer('linear', bits=3, **GROUPS)),
   **{f'plan_{b}': dict(method='plan', bits=b, steps=100) for b in BITS},
   'known_8500': dict(method='plan', size=8_500_000, steps=100, known=True),
   'known_7000': dict(method='plan', size=7_000_000, steps=100, known=True),
@@ -166,16 +163,12 @@ def inputs(config, count, seed):
 
 def one_choice(config, params):
   """One quantizer for all kernels and the words; GPTQ for kernels alone."""
-  moments = {}
-  if config.name == 'gptq':
-    batches = inputs(config, 8, 0)
-    moments = jc.curvature.input_hessian(embed, params, batches)
   choice = Choice(config.name, config.settings.to_dict())
-  plain = Choice('linear', dict(bits=choice.settings.get('bits', 4), **GROUPS))
-  fits = lambda path: config.name != 'gptq' or path in moments
-  paths = tree.paths(tree.split(BOTH, params)[0])
-  choices = {path: choice if fits(path) else plain for path in paths}
-  return jc.Plan(choices, 0, 0.0).compressor(moments)
+  if config.name != 'gptq':
+    return one_for_all(choice, params, BOTH)
+  moments = jc.curvature.input_hessian(embed, params, inputs(config, 8, 0))
+  plain = Choice('linear', dict(bits=choice.settings['bits'], **GROUPS))
+  return one_for_all(choice, params, BOTH, moments=moments, otherwise=plain)
 
 
 def plan(config, params):
