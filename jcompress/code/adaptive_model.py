@@ -102,11 +102,10 @@ def events(
   return out[: walk(walked, model, out, False)]
 
 
-def words(walked: Int16[np.ndarray, 'rows columns'], model: Model) -> bytes:
+def words(events: UInt32[np.ndarray, ' n']) -> bytes:
   """The words of the coder."""
-  coded = events(walked, model)
-  out = np.empty(len(coded) + 2, np.uint16)
-  return out[adaptive_words.to_words(coded, out) :].astype('>u2').tobytes()
+  out = np.empty(len(events) + 2, np.uint16)
+  return out[adaptive_words.to_words(events, out) :].astype('>u2').tobytes()
 
 
 def head(model: Model) -> bytes:

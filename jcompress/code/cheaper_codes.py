@@ -151,7 +151,7 @@ def _bits(symbols, zero, k):
   classes = np.zeros(symbols.shape, np.int64)
   if np.count_nonzero(counts) > 1:
     seen = counts[: symbols.max() + 1]
-    model, walked = adaptive_search.best(symbols, zero, seen)
+    model, walked, _ = adaptive_search.best(symbols, zero, seen)
     found = adaptive_fit.classes(walked, model)
     classes = adaptive_model.unwalked(found, symbols.shape, model.way)
   table = np.zeros((CLASSES, most + 1))
