@@ -23,7 +23,8 @@ from jcompress.code import (
 
 FLAT, SPLIT, JOINT = WAYS = range(3)
 _LARGE, _CLEARLY = 1 << 16, 0.99
-_BIAS, _MUCH, _AROUND = 0.7, 0.15, 5  # bits; a share; bytes
+_WORTH, _MUCH = 0.9995, 0.15  # shares
+_BIAS, _AROUND = 0.7, 5  # bits, bytes
 
 
 def encode(
@@ -72,7 +73,7 @@ def encode(
   mask = np.asarray(codes != common)
   kept = codes[mask]
   kept -= kept > common
-  if joint and not _may_split(mask, kept, len(best[1])):
+  if joint and not _may_split(mask, kept, _WORTH * len(best[1])):
     return best
   positions = masks.encode(mask, coder, neighbours=joint is None)
   split = wire.varint(common) + wire.prefixed(positions)
