@@ -14,7 +14,8 @@ from jcompress.code import adaptive_fit, adaptive_model
 from jcompress.code.adaptive_model import Model
 
 _FEW, _SAMPLE, _PART, _SMALL = 1 << 13, 1 << 15, 1 << 18, 1 << 16
-_HEAD, _NEAR = 80, 0.04  # bits of a model; bits an entry between fits of few
+_SOME = 800  # entries of few that are not zero, at least
+_HEAD, _NEAR = 80, 0.03  # bits of a model; bits an entry between fits of few
 _PEAKS, _CLEAR, _MATTERS, _WORTH = 3, 6.0, 0.02, 1e-3
 _COSTS = 12 - np.log2(np.maximum(np.arange(4097), 1))
 
@@ -55,7 +56,9 @@ def best(
   )
   first = next(iter(ways))
   found = [_tried(ways[first], flat._replace(way=first))]
-  for model in _candidates(ways, flat):
+  others = max(1, symbols.size - int(counts[zero]))
+  few = min(_SAMPLE, max(_FEW, _SOME * symbols.size // others))
+  for model in _candidates(ways, flat, few):
     found.append(_tried(ways[model.way], model))
   least = min(found, key=lambda x: x.bits)
   fitted = [x for x in found if x.model.weights.any()]
@@ -79,15 +82,15 @@ def best(
   return least.model, walked, adaptive_model.events(walked, least.model)
 
 
-def _candidates(ways, flat):
+def _candidates(ways, flat, few):
   """Fits without and with distances that are worth about the most."""
   found = []
   for way, walked in ways.items():
-    without, gain = _fitted(walked, flat._replace(way=way), _FEW)
+    without, gain = _fitted(walked, flat._replace(way=way), few)
     if without is None:
       continue
     others = [
-      _fitted(walked, without._replace(near=near, far=far), _FEW)
+      _fitted(walked, without._replace(near=near, far=far), few)
       for near, far in distances(walked, flat.zero, flat.cap)
     ]
     further, more = max(others, key=lambda x: x[1], default=(None, 0.0))
