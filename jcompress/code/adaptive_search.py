@@ -56,8 +56,8 @@ def best(
   )
   first = next(iter(ways))
   found = [_tried(ways[first], flat._replace(way=first))]
-  others = max(1, symbols.size - int(counts[zero]))
-  few = min(_SAMPLE, max(_FEW, _SOME * symbols.size // others))
+  sizes = max(1, symbols.size - int(counts[zero]))
+  few = min(_SAMPLE, max(_FEW, _SOME * symbols.size // sizes))
   for model in _candidates(ways, flat, few):
     found.append(_tried(ways[model.way], model))
   least = min(found, key=lambda x: x.bits)

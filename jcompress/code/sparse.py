@@ -12,6 +12,8 @@ References:
   Han, Mao, Dally, "Deep Compression", 2016, arXiv:1510.00149, section 2.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Int64, Integer
 
@@ -59,7 +61,7 @@ def encode(positions: Integer[np.ndarray, ' n'], coder: str = 'auto') -> bytes:
     ValueError: an unknown coder.
   """
   distances, counts = streams.histogram(_distances(positions))
-  letters = {p: _letters(distances, counts, p) for p in _BITS}
+  letters: Any = {p: _letters(distances, counts, p) for p in _BITS}
   if coder in ('auto', 'ans', 'context'):
     return _record(positions, _least(letters), coder)
   order = sorted(_BITS, key=lambda p: _estimate(*letters[p], p, coder))
