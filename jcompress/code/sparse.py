@@ -12,8 +12,6 @@ References:
   Han, Mao, Dally, "Deep Compression", 2016, arXiv:1510.00149, section 2.
 """
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Int64, Integer
 
@@ -61,10 +59,10 @@ def encode(positions: Integer[np.ndarray, ' n'], coder: str = 'auto') -> bytes:
     ValueError: an unknown coder.
   """
   distances, counts = streams.histogram(_distances(positions))
-  letters: Any = {p: _letters(distances, counts, p) for p in _BITS}
+  letters = {p: _letters(distances, counts, p) for p in _BITS}
   if coder in ('auto', 'ans', 'context'):
     return _record(positions, _least(letters), coder)
-  order = sorted(_BITS, key=lambda p: _estimate(*letters[p], p, coder))
+  order = sorted(_BITS, key=lambda p: _estimate(letters[p], p, coder))
   tried = order[: _TRIED if coder in ('zstd', 'fast') else 1]
   return min((_record(positions, p, coder) for p in tried), key=len)
 
@@ -136,8 +134,9 @@ def _least(letters):
   return best[1]
 
 
-def _estimate(letters, counts, p, coder):
+def _estimate(found, p, coder):
   """Bytes of the fields of `p` bits under a coder, about."""
+  letters, counts = found
   if len(letters) < 2:
     return 0.0
   raw = counts.sum() * bits.width(int(letters[-1])) / 8
