@@ -5,7 +5,7 @@ import zlib
 
 import msgpack
 
-from jcompress.code import header, streams, wire
+from jcompress.code import frames, header, wire
 
 FIXED = len(header.MAGIC) + 1
 
@@ -16,7 +16,7 @@ def parts(data):
   size, is_frame = divmod(reader.varint(), 2)
   head = wire.Reader(reader.take(size), 'test')
   length = head.varint() if is_frame else 0
-  head = streams.inflate(head.rest(), length, 'test') if length else head.rest()
+  head = frames.inflate(head.rest(), length, 'test') if length else head.rest()
   reader.take(4)
   return msgpack.unpackb(head, strict_map_key=False), reader.rest()
 

@@ -40,8 +40,8 @@ def encode(
     zero = common
   if max(zero, highest - zero) > MOST:
     return None
-  model, walked = adaptive_search.best(symbols, zero, counts)
-  return adaptive_model.head(model) + adaptive_model.words(walked, model)
+  model, _, events = adaptive_search.best(symbols, zero, counts)
+  return adaptive_model.head(model) + adaptive_model.words(events)
 
 
 def decode(

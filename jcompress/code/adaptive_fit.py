@@ -13,7 +13,7 @@ from jcompress.code.adaptive_tables import logarithms
 from jcompress.code.compiled import compiled
 
 _UNITS = 64 / np.log(2)  # of a feature in one natural logarithm
-_STEPS, _CLOSE, _RIDGE, _MOST = 12, 5e-3, 1.0, 3.9
+_STEPS, _CLOSE, _RIDGE, _MOST = 12, 0.05, 1.0, 3.9  # a step leaves its square
 _FEW, _EVERY = 50, 8
 
 
@@ -126,10 +126,16 @@ def unit_of(counts: Integer[np.ndarray, ' k'], zero: int, cap: int) -> int:
   return max(1, round(16 * int(counts @ sizes) / int(counts.sum())))
 
 
-def fit(s: Sample) -> tuple[Integer[np.ndarray, ' 7'] | None, float]:
+def fit(
+  s: Sample, start: Integer[np.ndarray, ' 7'] | None = None
+) -> tuple[Integer[np.ndarray, ' 7'] | None, float]:
   """Weights in 1 / 32, and what they are worth.
 
   Poisson regression of the sizes, logistic where `cap` is 1, by Newton's steps.
+
+  Args:
+    s: what the model sees.
+    start: weights that are near, if some are known.
 
   Returns:
     The weights, `None` where there is too little to fit or the fit diverges;
@@ -141,9 +147,12 @@ def fit(s: Sample) -> tuple[Integer[np.ndarray, ' 7'] | None, float]:
     return None, 0.0
   mean = s.unit / 16
   base = np.log(mean / max(1 - mean, 1e-3) if logistic else mean)
-  w = np.zeros(7)
-  few = np.ascontiguousarray(x[:, ::_EVERY])  # brings it near, cheaply
-  w = _newton(w, few, y[::_EVERY], base, logistic)
+  if start is None:
+    few = np.ascontiguousarray(x[:, ::_EVERY])  # brings it near, cheaply
+    w = _newton(np.zeros(7), few, y[::_EVERY], base, logistic)
+  else:
+    w = start / 32
+    w[0] /= _UNITS
   w = _newton(w, x, y, base, logistic)
   if not np.isfinite(w).all() or np.abs(w[1:]).max() > _MOST:
     return None, 0.0
@@ -156,8 +165,9 @@ def fit(s: Sample) -> tuple[Integer[np.ndarray, ' 7'] | None, float]:
   least = np.log(share / (1 - share) if logistic else share)
   saved = _loss(np.full(1, least), y.mean(), logistic)
   saved -= _loss(base + w @ x, y, logistic)
-  bits = _sign_bits(s.signs, 0 * s.pairs) - _sign_bits(s.signs, s.pairs)
-  return rounded.astype(np.int64), saved / np.log(2) + bits
+  pairs = np.bincount(3 * s.pairs + s.signs, minlength=27).reshape(9, 3)
+  bits = _sign_bits(pairs.sum(0, keepdims=True)) - _sign_bits(pairs)
+  return rounded.astype(np.int64), saved / np.log(2) + bits / len(y)
 
 
 def _newton(w, x, y, base, logistic):
@@ -184,9 +194,8 @@ def _means(eta, logistic):
   return mu, mu * (1 - mu) if logistic else mu
 
 
-def _sign_bits(signs, pairs):
-  """Bits an entry of the signs, each under the pair before it."""
-  kept = signs != 1
-  n = np.bincount(pairs[kept], minlength=9) + 1.0
-  k = np.bincount(pairs[kept], signs[kept] == 0, 9) + 0.5
-  return -(k * np.log2(k / n) + (n - k) * np.log2(1 - k / n)).sum() / len(kept)
+def _sign_bits(pairs):
+  """Bits of signs of which so many are 0, 1, 2 under each pair before them."""
+  k = pairs[:, 0] + 0.5
+  n = pairs[:, 0] + pairs[:, 2] + 1.0
+  return -(k * np.log2(k / n) + (n - k) * np.log2(1 - k / n)).sum()

@@ -1,4 +1,11 @@
-"""What the reader of a model of neighbours is told, and ways through arrays."""
+"""What the reader of a model of neighbours is told, and ways through arrays.
+
+Logistic mixing of two to four models (the class; the four neighbours; column by
+row; above; signs likewise, all learning rates tried) was computed in ideal code
+lengths and not built: against one class, LeNet-300-100's kernels come to -1.2 %
+(784 x 300) and +0.6 % (300 x 100), LeNet-5's largest two to 0.0 and +0.2 %, two
+of MiniLM at 4 bits a row to -0.05 %, at 13 to 23 and 6 to 10 million a second.
+"""
 
 import functools
 import math
@@ -102,11 +109,10 @@ def events(
   return out[: walk(walked, model, out, False)]
 
 
-def words(walked: Int16[np.ndarray, 'rows columns'], model: Model) -> bytes:
+def words(events: UInt32[np.ndarray, ' n']) -> bytes:
   """The words of the coder."""
-  coded = events(walked, model)
-  out = np.empty(len(coded) + 2, np.uint16)
-  return out[adaptive_words.to_words(coded, out) :].astype('>u2').tobytes()
+  out = np.empty(len(events) + 2, np.uint16)
+  return out[adaptive_words.to_words(events, out) :].astype('>u2').tobytes()
 
 
 def head(model: Model) -> bytes:

@@ -1,25 +1,37 @@
 """The writer's choice of a model of neighbours, by what it really costs.
 
-The way through the array and the distances are chosen by the loss of a fit, the
-rest by walking the array, or its first rows where it is large.
+The ways through the array and the distances that are worth a walk are chosen by
+the loss of fits to few entries, the rest by walking the array, or its first
+rows where it is large.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from jaxtyping import Int16, Integer
+from jaxtyping import Int16, Integer, UInt32
 
 from jcompress.code import adaptive_fit, adaptive_model
 from jcompress.code.adaptive_model import Model
 
-_SAMPLE, _PART, _SMALL = 1 << 15, 1 << 18, 1 << 16
+_FEW, _SAMPLE, _PART, _SMALL = 1 << 13, 1 << 15, 1 << 18, 1 << 16
+_SOME = 800  # entries of few that are not zero, at least
+_HEAD, _NEAR = 80, 0.03  # bits of a model; bits an entry between fits of few
 _PEAKS, _CLEAR, _MATTERS, _WORTH = 3, 6.0, 0.02, 1e-3
 _COSTS = 12 - np.log2(np.maximum(np.arange(4097), 1))
+
+
+class _Tried(NamedTuple):
+  bits: float
+  model: Model
+  part: np.ndarray
+  events: np.ndarray
 
 
 def best(
   symbols: Integer[np.ndarray, '*shape'],
   zero: int,
   counts: Integer[np.ndarray, ' k'],
-) -> tuple[Model, Int16[np.ndarray, 'rows columns']]:
+) -> tuple[Model, Int16[np.ndarray, 'rows columns'], UInt32[np.ndarray, ' n']]:
   """The model under which symbols are shortest, of those that are tried.
 
   Args:
@@ -28,67 +40,92 @@ def best(
     counts: of each symbol from 0 to the highest.
 
   Returns:
-    The model, and the symbols as they are walked.
+    The model, the symbols as they are walked, and the events of the walk.
   """
   highest = len(counts) - 1
   caps = (8, 1) if symbols.size <= _SMALL else (8,)
   caps = caps if max(zero, highest - zero) > 1 else (1,)
   shifts = (9, 10, 11) if symbols.size <= _SMALL else (9, 10)
-  found: list[tuple[float, Model]] = []
-  for way in adaptive_model.ways(symbols.shape):
-    walked = adaptive_model.matrix(symbols, way)
-    part = walked[: max(1, _PART // walked.shape[1])]
-    unit = adaptive_fit.unit_of(counts, zero, caps[0])
-    flat = Model(
-      *(way, zero, highest, 1, 0, caps[0], 9, unit), np.zeros(7, int)
-    )
-    for model in (flat, *_candidates(walked, flat)):
-      if model.weights.any() or not found:
-        found.append((cost(part, model), model))
-  least = min(found, key=lambda x: x[0])
-  fitted = [x for x in found if x[1].weights.any()]
-  _, model = min(fitted or [least], key=lambda x: x[0])
-  walked = adaptive_model.matrix(symbols, model.way)
-  part = walked[: max(1, _PART // walked.shape[1])]
-  others = [model] if fitted else []
-  if fitted and len(caps) > 1:
-    unit = adaptive_fit.unit_of(counts, zero, 1)
-    small, _ = _fitted(walked, model._replace(cap=1, unit=unit))
-    others += [small] if small else []
-  for other in others:
-    for shift in shifts:
-      if (shift, other.cap) != (model.shift, model.cap):
-        shifted = _shifted(other, shift)
-        least = min(least, (cost(part, shifted), shifted), key=lambda x: x[0])
-  return least[1], adaptive_model.matrix(symbols, least[1].way)
+  ways = {
+    way: adaptive_model.matrix(symbols, way)
+    for way in adaptive_model.ways(symbols.shape)
+  }
+  flat = Model(
+    *(0, zero, highest, 1, 0, caps[0], 9),
+    *(adaptive_fit.unit_of(counts, zero, caps[0]), np.zeros(7, int)),
+  )
+  first = next(iter(ways))
+  found = [_tried(ways[first], flat._replace(way=first))]
+  sizes = max(1, symbols.size - int(counts[zero]))
+  few = min(_SAMPLE, max(_FEW, _SOME * symbols.size // sizes))
+  for model in _candidates(ways, flat, few):
+    found.append(_tried(ways[model.way], model))
+  least = min(found, key=lambda x: x.bits)
+  fitted = [x for x in found if x.model.weights.any()]
+  if fitted:
+    model = min(fitted, key=lambda x: x.bits).model
+    walked = ways[model.way]
+    others = [model]
+    if len(caps) > 1:
+      unit = adaptive_fit.unit_of(counts, zero, 1)
+      small = model._replace(cap=1, unit=unit, weights=0 * model.weights)
+      small, _ = _fitted(walked, small, _SAMPLE)
+      others += [small] if small else []
+    for other in others:
+      for shift in shifts:
+        if (shift, other.cap) != (model.shift, model.cap):
+          shifted = _tried(walked, _shifted(other, shift))
+          least = min(least, shifted, key=lambda x: x.bits)
+  walked = ways[least.model.way]
+  if len(least.part) == len(walked):
+    return least.model, walked, least.events
+  return least.model, walked, adaptive_model.events(walked, least.model)
 
 
-def _candidates(walked, flat):
-  """Fits without and with the best distances, if any."""
-  model, gain = _fitted(walked, flat)
-  if model is None:
-    return
-  yield model
-  found = [
-    _fitted(walked, flat._replace(near=near, far=far))
-    for near, far in distances(walked, flat.zero, flat.cap)
-  ]
-  further, more = max(found, key=lambda x: x[1], default=(None, 0.0))
-  if further and more > gain + _WORTH:
-    yield further
+def _candidates(ways, flat, few):
+  """Fits without and with distances that are worth about the most."""
+  found = []
+  for way, walked in ways.items():
+    without, gain = _fitted(walked, flat._replace(way=way), few)
+    if without is None:
+      continue
+    others = [
+      _fitted(walked, without._replace(near=near, far=far), few)
+      for near, far in distances(walked, flat.zero, flat.cap)
+    ]
+    further, more = max(others, key=lambda x: x[1], default=(None, 0.0))
+    found.append((gain, without))
+    if further and more > gain + _WORTH:
+      found.append((more, further))
+  most = max((gain for gain, _ in found), default=0.0)
+  for gain, model in found:
+    walked = ways[model.way]
+    if gain * walked.size > _HEAD and gain > most - _NEAR:
+      fitted, _ = _fitted(walked, model, _SAMPLE)
+      if fitted:
+        yield fitted
 
 
-def _fitted(walked, model):
+def _fitted(walked, model, most):
   """The model with fitted weights, or `None`; bits an entry it is worth."""
   sample = adaptive_fit.sample(
-    *(walked, model.zero, model.near, model.far, model.cap, model.unit),
-    _SAMPLE,
+    *(walked, model.zero, model.near, model.far, model.cap, model.unit), most
   )
-  weights, gain = adaptive_fit.fit(sample)
+  start, half = None, 1 << model.shift - 1
+  if model.weights.any():
+    start = model.weights.copy()
+    start[0] -= half
+  weights, gain = adaptive_fit.fit(sample, start)
   if weights is None:
     return None, 0.0
-  weights[0] += 1 << model.shift - 1
+  weights[0] += half
   return model._replace(weights=weights), gain
+
+
+def _tried(walked, model):
+  part = walked[: max(1, _PART // walked.shape[1])]
+  events = adaptive_model.events(part, model)
+  return _Tried(cost(model, events), model, part, events)
 
 
 def _shifted(model, shift):
@@ -97,10 +134,10 @@ def _shifted(model, shift):
   return model._replace(shift=shift, weights=weights)
 
 
-def cost(walked: Int16[np.ndarray, 'rows columns'], model: Model) -> float:
-  """Bits of the record."""
-  events = adaptive_model.events(walked, model)
-  return 8 * len(adaptive_model.head(model)) + float(_COSTS[events >> 16].sum())
+def cost(model: Model, events: UInt32[np.ndarray, ' n']) -> float:
+  """Bits of the record with these events."""
+  slots = np.bincount(events >> 16, minlength=len(_COSTS))
+  return 8 * len(adaptive_model.head(model)) + float(slots @ _COSTS)
 
 
 def distances(

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
-from jcompress.code import masks, streams, wire
+from jcompress.code import frames, masks, streams, wire
 
 DTYPES = (
   *('bool', 'int8', 'int16', 'int32', 'int64'),
@@ -87,7 +87,7 @@ def decode(record: bytes) -> Shaped[np.ndarray, '...']:
     data = reader.take(n * dtype.itemsize)
     reader.end()
   elif way == _ZSTD:
-    data = streams.inflate(reader.rest(), n * dtype.itemsize, 'array')
+    data = frames.inflate(reader.rest(), n * dtype.itemsize, 'array')
   elif way == _PLANES:
     return _read_planes(reader, n, dtype).reshape(shape)
   elif way == _LETTERS:
@@ -145,7 +145,7 @@ def _candidates(x, coder):
   if coder in ('raw', 'auto'):
     yield _RAW, data
   if coder in ('zstd', 'auto'):
-    record = streams.deflate(data)
+    record = frames.deflate(data)
     if flat.size <= streams.SYMBOLS_A_BYTE * len(record) or coder == 'zstd':
       yield _ZSTD, record
   if coder in ('huffman', 'ans', 'auto'):

@@ -8,6 +8,7 @@ choice changes what its neighbours cost, there are a few rounds.
 import dataclasses
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Integer
 
@@ -15,6 +16,7 @@ from jcompress import encoded, tree
 from jcompress.code import adaptive_fit, adaptive_model, adaptive_search
 from jcompress.code.adaptive_loops import CLASSES
 from jcompress.code.orders import order, zero_of
+from jcompress.encoded.rotated import hadamard, pieces
 
 _ROUNDS = 4
 _PRIOR = 4.0  # codes that a class has seen in the proportions of all
@@ -54,6 +56,11 @@ def cheaper(
     target, h = _unscaled(leaf, target, importance)
     part = cheaper(leaf.part, target, h, *rest)
     return dataclasses.replace(whole, part=part)
+  if isinstance(leaf, encoded.Rotated):
+    _check_shapes(target, importance, whole.codes.shape)
+    part, target, h = _turned(leaf, target, importance, keep_zeros)
+    moved: Any = cheaper(part, target, h, strength, False)
+    return dataclasses.replace(whole, codes=moved.codes)
   if not isinstance(leaf, _KINDS) or whole.codes.size < 2:
     return leaf
   if isinstance(leaf, encoded.Codebook):
@@ -78,13 +85,9 @@ def cheaper(
 
   values = lambda s: tree.to_host(with_symbols(s).decode()).astype(np.float64)
   now = values(symbols)
+  _check_shapes(target, importance, now.shape)
   target = now if target is None else tree.to_host(target).astype(np.float64)
   h = np.asarray(1.0 if importance is None else tree.to_host(importance))
-  if target.shape != now.shape or h.shape not in ((), now.shape):
-    raise ValueError(
-      f'params {list(target.shape)} or importance {list(h.shape)} is not '
-      f'that of a leaf {list(now.shape)}.'
-    )
   below, above = np.maximum(symbols - 1, 0), symbols + 1
   above = np.minimum(above, len(places) - 1)
   moves = np.stack([symbols, below, above, np.full_like(symbols, zero)])
@@ -122,6 +125,45 @@ def _unscaled(leaf, target, importance):
   return target, np.broadcast_to(h * factor**2, shape)
 
 
+def _turned(leaf, target, importance, keep_zeros):
+  """Codes of a rotated leaf as those of blocks; their target and importance.
+
+  Errors keep their squares when they are rotated. Those of a piece that are
+  independent spread evenly over its weights, so that each counts with the mean
+  of their importance.
+  """
+  axis, n = leaf.axis, leaf.codes.shape[leaf.axis]
+  last = lambda x: np.moveaxis(tree.to_host(x), axis, -1)
+  back = lambda x: np.moveaxis(np.asarray(x), -1, axis)
+  cut = [s for s, count in pieces(n, leaf.block) for _ in range(count)]
+  starts = np.cumsum([0, *cut[:-1]])
+  spread = lambda x: back(np.repeat(x, cut, -1))
+  part = encoded.Blocks(leaf.codes, spread(last(leaf.scale)), leaf.centers)
+  if target is not None:
+    signed = np.where(tree.to_host(leaf.signs), 1, -1) * last(target)
+    target = back(hadamard(jnp.asarray(signed, jnp.float32), leaf.block))
+  h = 1.0 if importance is None else tree.to_host(importance)
+  if np.ndim(h):
+    h = spread(np.add.reduceat(last(h), starts, -1) / np.array(cut))
+  if keep_zeros:  # only where all weights that are mixed are zero
+    used = last(np.asarray(part.decode()) != 0).astype(int)
+    kept = spread(np.add.reduceat(used, starts, -1)) == 0
+    target = part.decode() if target is None else target
+    target = np.where(kept, 0, tree.to_host(target))
+    h = np.where(kept, np.finfo(np.float32).max, h)
+  return part, target, h
+
+
+def _check_shapes(target, importance, shape):
+  found = shape if target is None else np.shape(target)
+  weights = np.shape(1.0 if importance is None else importance)
+  if found != shape or weights not in ((), shape):
+    raise ValueError(
+      f'params {list(found)} or importance {list(weights)} is not that of a '
+      f'leaf {list(shape)}.'
+    )
+
+
 def _choose(
   moves: Integer[np.ndarray, '4 ...'],
   costs: Float[np.ndarray, '4 ...'],
@@ -151,7 +193,7 @@ def _bits(symbols, zero, k):
   classes = np.zeros(symbols.shape, np.int64)
   if np.count_nonzero(counts) > 1:
     seen = counts[: symbols.max() + 1]
-    model, walked = adaptive_search.best(symbols, zero, seen)
+    model, walked, _ = adaptive_search.best(symbols, zero, seen)
     found = adaptive_fit.classes(walked, model)
     classes = adaptive_model.unwalked(found, symbols.shape, model.way)
   table = np.zeros((CLASSES, most + 1))

@@ -7,14 +7,24 @@ columns are gone), of which a stream of codes knows nothing.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Integer
 
-from jcompress.code import adaptive, adaptive_model, masks, streams, wire
+from jcompress.code import (
+  adaptive,
+  adaptive_model,
+  frames,
+  masks,
+  streams,
+  wire,
+)
 
 FLAT, SPLIT, JOINT = WAYS = range(3)
 _LARGE, _CLEARLY = 1 << 16, 0.99
+_WORTH, _MUCH = 0.9995, 0.15  # shares
+_BIAS, _AROUND = 0.7, 5  # bits, bytes
 
 
 def encode(
@@ -40,27 +50,34 @@ def encode(
     ValueError: an unknown coder, or a code out of range.
   """
   codes = np.ascontiguousarray(codes)
-  joint = None
+  joint: Any = None
   if coder in ('auto', 'context'):
     joint = _encode_joint(codes, zero, ranks)
   if joint and coder == 'context':
     return JOINT, joint
-  best = FLAT, streams.encode_stream(codes.reshape(-1), coder)
-  large = codes.size > _LARGE
-  if joint and len(joint) < len(best[1]):
-    done = large and len(joint) < _CLEARLY * len(best[1])
+  flat = codes.reshape(-1)
+  letters, counts = streams.histogram(flat)
+  if joint and len(letters) > 1:
+    record: Any = streams.shorter(flat, letters, counts, len(joint))
+  else:
+    record = streams.encode_stream(flat, coder)
+  best = FLAT, record
+  if joint and (record is None or len(joint) < len(record)):
     best = JOINT, joint
-    if done:
+    least = len(joint) / _CLEARLY
+    if codes.size > _LARGE and (record is None or least < len(record)):
       return best
-  letters, counts = streams.histogram(codes.reshape(-1))
   if len(letters) < 2 or 4 * counts.max() < codes.size:
     return best
   common = int(letters[counts.argmax()])
   mask = np.asarray(codes != common)
   kept = codes[mask]
+  kept -= kept > common
+  if joint and not _may_split(mask, kept, _WORTH * len(best[1])):
+    return best
   positions = masks.encode(mask, coder, neighbours=joint is None)
   split = wire.varint(common) + wire.prefixed(positions)
-  split += streams.encode_stream(kept - (kept > common), coder)
+  split += streams.encode_stream(kept, coder)
   return (SPLIT, split) if len(split) < len(best[1]) else best
 
 
@@ -90,6 +107,36 @@ def decode(
   codes = np.full(shape, common, np.uint8 if largest < 256 else np.uint32)
   codes[mask] = kept
   return codes
+
+
+def _may_split(mask, kept, best):
+  """Whether codes that are split may be shorter than so many bytes.
+
+  What rows and columns tell of the mask together is taken to be the sum of what
+  each tells, or twice that where it is much; what repeats itself, to be free.
+  """
+  rows = mask.reshape(-1, mask.shape[-1])
+  whole = _entropy(np.array([np.count_nonzero(rows)]), rows.size)
+  gain = 0.0
+  for axis in (0, 1):
+    counts = np.count_nonzero(rows, axis)
+    each = _entropy(counts, rows.shape[axis]) + _BIAS * len(counts)
+    gain += max(0.0, whole - each)
+  gain *= 1 if gain < _MUCH * whole else 2
+  parts = [
+    ((whole - gain) / 8, np.packbits(mask)),
+    (streams.estimate(kept), kept.astype(np.uint8)),
+  ]
+  least = _AROUND + sum(x for x, _ in parts)
+  return least < best or any(
+    len(frames.quick(data.tobytes())) < x for x, data in parts
+  )
+
+
+def _entropy(counts, n):
+  """Bits of rows of `n` entries with so many ones each."""
+  p = np.clip(counts / n, 1e-9, 1 - 1e-9)
+  return -n * float((p * np.log2(p) + (1 - p) * np.log2(1 - p)).sum())
 
 
 def _encode_joint(codes, zero, ranks):

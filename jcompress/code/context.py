@@ -26,11 +26,10 @@ _MAX_LEVEL = 60
 _ROWS, _COLUMNS, _ROW_STEPS, _COLUMN_STEPS = 1, 2, 4, 8
 
 
-class _Plan(NamedTuple):
-  cost: float
-  head: bytes
-  rows: Integer[np.ndarray, ' rows']
-  columns: Integer[np.ndarray, ' columns']
+class _Levels(NamedTuple):
+  of_each: Integer[np.ndarray, ' n']
+  are_steps: bool  # whether steps from one to the next are shorter
+  bits: float  # about, of what is written
 
 
 def encode(mask: Bool[np.ndarray, 'rows columns']) -> bytes:
@@ -39,19 +38,20 @@ def encode(mask: Bool[np.ndarray, 'rows columns']) -> bytes:
   row, column = np.count_nonzero(mask, 1), np.count_nonzero(mask, 0)
 
   @functools.cache
-  def written(axis, step):
+  def levels(axis, step):
     counts, width = (row, len(column)) if axis == _ROWS else (column, len(row))
-    return _written(_levels(counts, width, step))
+    return _levels(counts, width, step)
 
-  def with_levels(axes, step):
-    each = (step if axes & axis else None for axis in (_ROWS, _COLUMNS))
-    both = map(written, (_ROWS, _COLUMNS), each)
-    return _plan(mask, row, column, axes, *both)
+  def plan(axes, step):
+    both = [levels(a, step if axes & a else None) for a in (_ROWS, _COLUMNS)]
+    bits = _bits(mask, row, column, axes, *(x.of_each for x in both))
+    return bits + sum(x.bits for x in both), axes, both
 
-  plans = [with_levels(0, None)]
-  plans += [with_levels(a, s) for a in axes for s in _STEPS]
-  plan = min(plans, key=lambda p: p.cost)
-  order, sizes = _groups(plan.rows, plan.columns)
+  plans = [plan(0, None)]
+  plans += [plan(a, s) for a in axes for s in _STEPS]
+  _, axes, both = min(plans, key=lambda p: p[0])
+  head = _head(axes, both)
+  order, sizes = _groups(*(x.of_each for x in both))
   flat = mask.reshape(-1)[order].astype(np.int32)
   parts = np.split(flat, np.cumsum(sizes)[:-1])
   codes = [_probability(int(p.sum()), len(p)) for p in parts if len(p)]
@@ -59,7 +59,7 @@ def encode(mask: Bool[np.ndarray, 'rows columns']) -> bytes:
     (p, _weights(c))
     for p, c in zip([p for p in parts if len(p)], codes, strict=True)
   ]
-  return plan.head + bytes(codes) + ans.pack_groups(groups)
+  return head + bytes(codes) + ans.pack_groups(groups)
 
 
 def decode(record: bytes, rows: int, columns: int) -> Bool[np.ndarray, 'r c']:
@@ -85,18 +85,17 @@ def decode(record: bytes, rows: int, columns: int) -> Bool[np.ndarray, 'r c']:
   return out.reshape(rows, columns)
 
 
-def _plan(mask, row, column, axes, of_rows, of_columns):
-  """Levels on these axes, their record, and what all will cost.
+def _bits(mask, row, column, axes, a, b):
+  """What the entries cost, their groups' probabilities included.
 
   Args:
     mask: `[rows, columns]`.
     row: how many are kept in each row.
     column: and in each column.
-    axes: which of the two get levels.
-    of_rows: their levels, see `_written`.
-    of_columns: likewise.
+    axes: which of the two have levels.
+    a: levels of the rows.
+    b: and of the columns.
   """
-  a, b = of_rows[0], of_columns[0]
   ones = np.zeros((64, 64))
   if axes == _ROWS | _COLUMNS:
     by_row = np.zeros((64, len(column)), np.int64)
@@ -113,32 +112,32 @@ def _plan(mask, row, column, axes, of_rows, of_columns):
   level = np.add.outer(np.arange(64), np.arange(64))[1:, 1:].reshape(-1)
   n = np.bincount(level, total[1:, 1:].reshape(-1)).astype(np.int64)
   k = np.bincount(level, ones[1:, 1:].reshape(-1)).astype(np.int64)
-  cost, kind, parts = 0.0, axes, []
-  for (_, are_steps, record), axis, by_steps in (
-    (of_rows, _ROWS, _ROW_STEPS),
-    (of_columns, _COLUMNS, _COLUMN_STEPS),
-  ):
-    if axes & axis:
-      kind |= by_steps * are_steps
-      parts.append(wire.prefixed(record))
-  head = bytes([kind]) + b''.join(parts)
   p = np.clip(k / np.maximum(n, 1), 1e-5, 1 - 1e-5)
   cost = -(k * np.log2(p) + (n - k) * np.log2(1 - p)).sum()
-  return _Plan(cost + 8 * (len(head) + np.count_nonzero(n)), head, a, b)
+  return float(cost) + 8 * np.count_nonzero(n)
 
 
-def _written(levels):
-  """Levels, whether they are written as steps to the next, and their record."""
-  plain = streams.encode_stream(levels)
-  steps = streams.encode_stream(_zigzag(np.diff(levels, prepend=0)))
-  are_steps = len(steps) < len(plain)
-  return levels, are_steps, steps if are_steps else plain
+def _head(axes, both):
+  """The kind of the levels, and they or the steps between them."""
+  kind, parts = axes, []
+  for x, axis, by_steps in zip(
+    both, (_ROWS, _COLUMNS), (_ROW_STEPS, _COLUMN_STEPS), strict=True
+  ):
+    if axes & axis:
+      kind |= by_steps * x.are_steps
+      record = streams.encode_stream(_written(x.of_each, x.are_steps))
+      parts.append(wire.prefixed(record))
+  return bytes([kind]) + b''.join(parts)
+
+
+def _written(levels, are_steps):
+  return _zigzag(np.diff(levels, prepend=0)) if are_steps else levels
 
 
 def _levels(counts, width, step):
   """Log-odds of each row (or column) in steps, from 1; 0 where it is empty."""
   if step is None:
-    return np.ones(len(counts), np.int64)
+    return _Levels(np.ones(len(counts), np.int64), False, 0.0)
   logits = np.log((counts + 0.5) / (width - counts + 0.5))
   used = counts > 0
   out = np.zeros(len(counts), np.int64)
@@ -146,7 +145,8 @@ def _levels(counts, width, step):
     level = np.round(logits / step).astype(np.int64)
     level -= level[used].min() - 1
     out[used] = np.minimum(level[used], _MAX_LEVEL)
-  return out
+  plain, steps = (streams.estimate(_written(out, x)) for x in (False, True))
+  return _Levels(out, steps < plain, 8 * min(plain, steps))
 
 
 def _read_levels(reader, size, stored, by_steps):

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jcompress.code import arrays, plain, streams, wire
+from jcompress.code import arrays, frames, plain, wire
 
 MAGIC = b'\x89JCZ\r\n\x1a\n'
 VERSION = 3
@@ -122,7 +122,7 @@ def padding(entries: Sequence[Entry], size: int) -> int:
 
 
 def _frame(header):
-  small = streams.deflate(header)
+  small = frames.deflate(header)
   record = wire.varint(len(header)) + small
   if len(record) < len(header) <= FREE_INFLATION + INFLATION * len(small):
     return wire.varint(2 * len(record) + 1) + record

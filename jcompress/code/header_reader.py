@@ -4,7 +4,7 @@ import hashlib
 import zlib
 from typing import Any
 
-from jcompress.code import arrays, plain, streams, structure, wire
+from jcompress.code import arrays, frames, plain, structure, wire
 from jcompress.code.header import (
   CRC,
   ENTRIES_A_BYTE,
@@ -85,7 +85,7 @@ def _unframe(header, version):
   times = INFLATION if version == VERSION else _INFLATION_OLD
   if length > FREE_INFLATION + times * len(small):
     raise ValueError(f'Damaged header: {length} bytes in {len(small)}.')
-  return streams.inflate(small, length, 'header')
+  return frames.inflate(small, length, 'header')
 
 
 def _check_digest(data):

@@ -76,13 +76,21 @@ def fits(letters: Integer[np.ndarray, ' k']) -> bool:
   return len(letters) <= MAX_LETTERS and span <= _MAX_SPAN
 
 
+def least(
+  letters: Integer[np.ndarray, ' k'], counts: Integer[np.ndarray, ' k']
+) -> float:
+  """Bytes that `estimate` is not below."""
+  n = int(counts.sum())
+  entropy = float(counts @ -np.log2(counts / n))
+  return max(entropy, n) / 8 + _around(letters, n)
+
+
 def estimate(
   letters: Integer[np.ndarray, ' k'], counts: Integer[np.ndarray, ' k']
 ) -> float:
   """Bytes of `encode`, to within a few."""
-  span = int(letters[-1] - letters[0]) + 1
   payload = int(counts @ code_lengths(counts))
-  return payload / 8 + span / 2 + lanes.overhead(int(counts.sum())) + 4
+  return payload / 8 + _around(letters, int(counts.sum()))
 
 
 def encode(
@@ -130,6 +138,12 @@ def decode(data: bytes, n: int) -> Integer[np.ndarray, ' n']:
   if first + span <= 256:
     return out.astype(np.uint8) + np.uint8(first)
   return out.astype(np.uint32) + np.uint32(first)
+
+
+def _around(letters, n):
+  """Bytes of the table and the lanes of `n` symbols."""
+  span = int(letters[-1] - letters[0]) + 1
+  return span / 2 + lanes.overhead(n) + 4
 
 
 def _package_merge(counts, limit):

@@ -25,8 +25,8 @@ def rate_distortion(
   Each weight takes, of its code, the two beside it and that of zero, the one
   with the least `importance * (w - value)^2 + strength * bits`, the bits being
   those of the model of neighbours that the file is coded with. Works on the
-  codes of `Codebook`, `Quantized` and `Blocks` leaves, also inside of `Stacked`
-  and `Scaled`; others are given back as they are.
+  codes of `Codebook`, `Quantized`, `Blocks` and `Rotated` leaves, also inside
+  of `Stacked` and `Scaled`; others are given back as they are.
 
       small = jc.rate_distortion(encoded, size=9_000, importance=fisher)
 
@@ -34,6 +34,11 @@ def rate_distortion(
   square root of the mean squared gradients (`curvature.fisher_diag`) is a
   safe choice, while the mean squares themselves set many weights to zero at
   once that are free only one by one.
+
+  The codes of a `Rotated` leaf stand for rotated weights. Rotation keeps the
+  squared error as it is; with importances that differ it has no exact
+  counterpart there, and each code counts with the mean of those of the weights
+  that its piece mixes: so much is expected of errors that are independent.
 
   Args:
     encoded_tree: what is to become smaller.
@@ -44,7 +49,8 @@ def rate_distortion(
     params: the weights that codes stand for, such as those before rounding.
       Default: what the leaves decode to.
     importance: like params, `>= 0`; arrays or numbers. Default: 1.
-    keep_zeros: whether weights that are zero stay so.
+    keep_zeros: whether weights that are zero stay so; of a `Rotated` leaf those
+      of pieces that are zero altogether.
 
   Raises:
     ValueError: neither or both of strength and size, or a size that no strength

@@ -59,7 +59,10 @@ def encode(positions: Integer[np.ndarray, ' n'], coder: str = 'auto') -> bytes:
     ValueError: an unknown coder.
   """
   distances, counts = streams.histogram(_distances(positions))
-  order = sorted(_BITS, key=lambda p: _estimate(distances, counts, p, coder))
+  letters = {p: _letters(distances, counts, p) for p in _BITS}
+  if coder in ('auto', 'ans', 'context'):
+    return _record(positions, _least(letters), coder)
+  order = sorted(_BITS, key=lambda p: _estimate(letters[p], p, coder))
   tried = order[: _TRIED if coder in ('zstd', 'fast') else 1]
   return min((_record(positions, p, coder) for p in tried), key=len)
 
@@ -108,20 +111,37 @@ def _distances(positions):
   return np.diff(np.asarray(positions, np.int64), prepend=-1) - 1
 
 
-def _estimate(distances, counts, p, coder):
-  """Bytes of the fields of `p` bits under a coder, about."""
-  fillers = int((distances >> p) @ counts)
+def _letters(distances, counts, p):
+  """Those of the fields of `p` bits, and how often each comes."""
   fields = np.bincount(distances & ((1 << p) - 1), counts, (1 << p) + 1)
-  fields[1 << p] = fillers
+  fields[1 << p] = int((distances >> p) @ counts)
   letters = np.flatnonzero(fields)
+  return letters, fields[letters].astype(np.int64)
+
+
+def _least(letters):
+  """The width at which fields are shortest at their entropy, with a table."""
+  entropies = sorted(
+    (float(counts @ -np.log2(counts / max(1, counts.sum()))) / 8, p)
+    for p, (_, counts) in letters.items()
+  )
+  best = np.inf, 1
+  for entropy, p in entropies:
+    if entropy > best[0]:
+      break
+    few = len(letters[p][0]) < 2
+    best = min(best, (0.0 if few else ans.estimate(*letters[p]), p))
+  return best[1]
+
+
+def _estimate(found, p, coder):
+  """Bytes of the fields of `p` bits under a coder, about."""
+  letters, counts = found
   if len(letters) < 2:
     return 0.0
-  raw = fields.sum() * bits.width(int(letters[-1])) / 8
+  raw = counts.sum() * bits.width(int(letters[-1])) / 8
   if coder == 'raw':
     return raw
-  counts = fields[letters].astype(np.int64)
-  if coder in ('auto', 'ans', 'context'):
-    return ans.estimate(letters, counts)
   if coder == 'huffman':
     return huffman.estimate(letters, counts) if huffman.fits(letters) else raw
   a_byte = huffman.estimate(letters, counts) if p < 8 else np.inf

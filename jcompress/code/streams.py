@@ -9,32 +9,19 @@ a reader can refuse a count that lies before it allocates anything.
 import types
 
 import numpy as np
-import zstandard
 from jaxtyping import Integer
 
-from jcompress.code import ans, bits, huffman, limits, wire
+from jcompress.code import ans, bits, frames, huffman, limits, wire
 
 CODERS = ('raw', 'huffman', 'zstd', 'ans', 'context', 'fast')
-SYMBOLS_A_BYTE = 1 << 16
+SYMBOLS_A_BYTE = frames.SYMBOLS_A_BYTE
 _CONSTANT, _RAW, _HUFFMAN, _ZSTD, _ANS, _ZSTD_HUFFMAN = range(6)
 _NAMES = {'raw': _RAW, 'huffman': _HUFFMAN, 'zstd': _ZSTD, 'ans': _ANS}
 _SEVERAL = types.MappingProxyType(
   {'zstd': (_ZSTD, _ZSTD_HUFFMAN), 'fast': (_RAW, _ZSTD_HUFFMAN)}
 )
 _ARRAYS = types.MappingProxyType({'context': 'auto', 'fast': 'zstd'})
-_HUFFMAN_ONLY = types.MappingProxyType(
-  dict(
-    strategy=zstandard.STRATEGY_FAST,
-    min_match=7,
-    hash_log=6,
-    window_log=17,
-    chain_log=6,
-    search_log=1,
-    target_length=0,
-  )
-)
 _SLACK = 16
-_SLICE = 1 << 10  # becomes 32 MiB at most
 
 
 def check_coder(coder: str) -> None:
@@ -82,7 +69,6 @@ def encode_stream(
   if len(letters) < 2:
     head = bytes([_CONSTANT]) + wire.varint(int(letters.sum()))
     return head + b'\0' * (-(-symbols.size // SYMBOLS_A_BYTE) - len(head) - 1)
-  width = bits.width(int(letters[-1]))
   if coder in _SEVERAL:
     kinds = _SEVERAL[coder]
     both = [_encode(symbols, letters, counts, k) for k in kinds]
@@ -90,17 +76,33 @@ def encode_stream(
   if coder in _NAMES:
     record = _encode(symbols, letters, counts, _NAMES[coder])
     return record or _encode(symbols, letters, counts, _RAW)
-  sizes: dict[int, float] = {_RAW: 1 + bits.packed_size(symbols.size, width)}
-  if ans.fits(letters):
-    sizes[_ANS] = 1 + ans.estimate(letters, counts)
-  if huffman.fits(letters):
-    sizes[_HUFFMAN] = 1 + huffman.estimate(letters, counts)
-  best = _encode(symbols, letters, counts, _ZSTD)
-  for kind in (_ANS, _HUFFMAN, _RAW):
-    if kind in sizes and (best is None or sizes[kind] - _SLACK < len(best)):
-      record = _encode(symbols, letters, counts, kind)
-      best = min((r for r in (record, best) if r is not None), key=len)
-  return best
+  return _smallest(symbols, letters, counts, np.inf)
+
+
+def shorter(
+  symbols: Integer[np.ndarray, ' n'],
+  letters: Integer[np.ndarray, ' k'],
+  counts: Integer[np.ndarray, ' k'],
+  than: int,
+) -> bytes | None:
+  """A stream as 'auto' writes it, or `None` where none is likely to be shorter.
+
+  Args:
+    symbols: of more than one letter.
+    letters: of the stream, see `histogram`.
+    counts: likewise.
+    than: bytes.
+  """
+  return _smallest(symbols, letters, counts, than)
+
+
+def estimate(symbols: Integer[np.ndarray, ' n']) -> float:
+  """About the bytes of a stream whose parts do not repeat themselves."""
+  letters, counts = histogram(symbols)
+  if len(letters) < 2:
+    return 2.0
+  size = bits.packed_size(symbols.size, bits.width(int(letters[-1])))
+  return min(size, ans.estimate(letters, counts)) if ans.fits(letters) else size
 
 
 def decode_stream(record: bytes, n: int) -> Integer[np.ndarray, ' n']:
@@ -125,7 +127,7 @@ def decode_stream(record: bytes, n: int) -> Integer[np.ndarray, ' n']:
     return huffman.decode(reader.rest(), n)
   if kind == _ZSTD:
     size = (width + 7) // 8
-    data = inflate(reader.rest(), n * size, 'stream')
+    data = frames.inflate(reader.rest(), n * size, 'stream')
     return from_planes(np.frombuffer(data, np.uint8).reshape(size, n))
   if kind == _ANS:
     return ans.decode(reader.rest(), n)
@@ -158,51 +160,6 @@ def histogram(
   return letters, counts[letters]
 
 
-def deflate(data: bytes, repeats: bool = True) -> bytes:
-  """One zstd frame.
-
-  Args:
-    data: any bytes.
-    repeats: looks for repetitions, at a level that falls with the length to
-      stay quick; without, only the Huffman coder inside zstd works.
-  """
-  level = 19 if len(data) < 1 << 16 else 9 if len(data) < 1 << 20 else 3
-  parameters = zstandard.ZstdCompressionParameters.from_level(
-    level,
-    source_size=len(data),
-    write_content_size=0,
-    write_checksum=0,
-    format=zstandard.FORMAT_ZSTD1_MAGICLESS,
-    **({} if repeats else _HUFFMAN_ONLY),
-  )
-  return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
-
-
-def inflate(data: bytes, size: int, what: str) -> bytes:
-  """Reads a frame of exactly `size` bytes.
-
-  Raises:
-    ValueError: it is damaged, or has another length.
-  """
-  if size > SYMBOLS_A_BYTE * (len(data) + 1):
-    raise ValueError(f'Damaged {what}: {size} bytes in {len(data)}.')
-  frame = zstandard.ZstdDecompressor(
-    max_window_size=1 << 27, format=zstandard.FORMAT_ZSTD1_MAGICLESS
-  ).decompressobj()
-  parts, total = [], 0
-  try:
-    for i in range(0, len(data), _SLICE):
-      parts.append(frame.decompress(data[i : i + _SLICE]))
-      total += len(parts[-1])
-      if total > size:
-        break
-  except zstandard.ZstdError as e:
-    raise ValueError(f'Damaged {what}: {e}.') from e
-  if total != size or not frame.eof or frame.unused_data:
-    raise ValueError(f'Damaged {what}: not one frame of {size} bytes.')
-  return b''.join(parts)
-
-
 def to_planes(
   symbols: Integer[np.ndarray, ' n'], size: int
 ) -> Integer[np.ndarray, 'size n']:
@@ -222,6 +179,27 @@ def from_planes(
   return out.view('<u4')[:, 0].astype(np.uint32)
 
 
+def _smallest(symbols, letters, counts, than):
+  """The smallest record; `None` if none promises less than so many bytes."""
+  width = bits.width(int(letters[-1]))
+  sizes: dict[int, float] = {_RAW: 1 + bits.packed_size(symbols.size, width)}
+  if ans.fits(letters):
+    sizes[_ANS] = 1 + ans.estimate(letters, counts)
+  least = min(sizes.values())
+  if huffman.fits(letters) and huffman.least(letters, counts) < least + _SLACK:
+    sizes[_HUFFMAN] = 1 + huffman.estimate(letters, counts)
+  least = min(than, *sizes.values())
+  planes = to_planes(symbols, (width + 7) // 8).tobytes()
+  frame = frames.shorter(planes, least)
+  best = frame and _zstd(symbols.size, width, frame)
+  for kind in (_ANS, _HUFFMAN, _RAW):
+    size = sizes.get(kind, np.inf) - _SLACK
+    if size < least and (best is None or size < len(best)):
+      record = _encode(symbols, letters, counts, kind)
+      best = min((r for r in (record, best) if r is not None), key=len)
+  return best
+
+
 def _encode(symbols, letters, counts, kind):
   """The record under one coder; `None` where it cannot hold the stream."""
   width = bits.width(int(letters[-1]))
@@ -229,14 +207,16 @@ def _encode(symbols, letters, counts, kind):
   if kind == _RAW:
     return head + bits.pack(symbols, width)
   if kind in (_ZSTD, _ZSTD_HUFFMAN):
-    head = bytes([_ZSTD | (width - 1) << 3])
     planes = to_planes(symbols, (width + 7) // 8).tobytes()
-    record = head + deflate(planes, kind == _ZSTD)
-    holds = symbols.size <= SYMBOLS_A_BYTE * len(record)
-    return record if holds else None
+    return _zstd(symbols.size, width, frames.deflate(planes, kind == _ZSTD))
   coder = huffman if kind == _HUFFMAN else ans
   if not coder.fits(letters):
     return None
   record = bytes([kind]) + coder.encode(symbols, letters, counts)
   short = -(-symbols.size // SYMBOLS_A_BYTE) - len(record)
   return record + b'\0' * short if kind == _ANS else record
+
+
+def _zstd(n, width, frame):
+  record = bytes([_ZSTD | (width - 1) << 3]) + frame
+  return record if n <= SYMBOLS_A_BYTE * len(record) else None

@@ -10,6 +10,7 @@ model.
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,18 +50,22 @@ def fit(
   """
   letters = np.asarray(letters, np.int64)
   listed, head, cells = _alphabet(letters)
-  entropy = float(counts @ -np.log2(counts / counts.sum()))
+  n = int(counts.sum())
+  entropy = float(counts @ -np.log2(counts / n))
+  shares = counts / counts.max()
   best: tuple[Any, ...] = (np.inf,)
   for width in range(2, 11):
     for mantissa in range(0, min(width, 6)):
       if entropy + cells * width >= best[0]:
         break
-      codes = _quantize(counts, width, mantissa)
-      table = Table(letters, _values(width, mantissa)[codes])
-      total = cost(counts, table) + cells * width
+      highest, between, values, logs = _bounds(width, mantissa)
+      codes = between.searchsorted(shares * highest) + 1
+      total = n * math.log2(values[codes].sum()) - float(counts @ logs[codes])
+      total += cells * width
       if total < best[0]:
-        best = (total, width, mantissa, codes, table)
-  _, width, mantissa, codes, table = best
+        best = (total, width, mantissa, codes)
+  _, width, mantissa, codes = best
+  table = Table(letters, _values(width, mantissa)[codes])
   if not listed:
     full = np.zeros(cells, np.int64)
     full[letters - letters[0]] = codes
@@ -115,18 +120,14 @@ def _values(width, mantissa):
   return _shared(np.where(codes < 2 * one, codes.astype(np.float64), large))
 
 
-def _quantize(counts, width, mantissa):
-  highest, between = _bounds(width, mantissa)
-  scaled = np.asarray(counts, np.float64) * (highest / np.max(counts))
-  return 1 + np.searchsorted(between, scaled)
-
-
 @functools.cache
 def _bounds(width, mantissa):
-  """The highest value, and where those below it are as near as the next."""
+  """The highest value, where those below it are as near as the next; all."""
   values = _values(width, mantissa)
   values = values[values <= MAX_WEIGHT]
-  return values[-1], _shared(np.sqrt(values[1:-1] * values[2:]))
+  between = _shared(np.sqrt(values[1:-1] * values[2:]))
+  logs = np.log2(np.maximum(values, 1))
+  return float(values[-1]), between, values, _shared(logs)
 
 
 def _shared(x):

@@ -6,12 +6,16 @@ gigabyte, without a warning of NumPy. Some of those that are read are decoded
 too, which compiles programs and may take ten seconds.
 
 Counts by leaf go to `fuzz.json`, and inputs that did anything else to
-`fuzz_found/`, in the folder in which this runs, as they come. The work is done
-in a child, so that not even a crash of the interpreter ends the run.
+`fuzz_found/`, in the folder in which this runs, as they come. Runs in one
+folder add up: each goes on with the seeds after those before, until there are
+`--inputs` of them; `--seed` keeps folders apart that run side by side. The work
+is done in a child, so that not even a crash of the interpreter ends the run.
 """
 
+import argparse
 import collections
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -29,11 +33,12 @@ import every_leaf  # noqa: E402
 import msgpack  # noqa: E402
 import signed_files  # noqa: E402
 
-SECONDS, COMPILING, MEMORY, EACH = 1.0, 10.0, 1 << 30, 20_000
+SECONDS, COMPILING, MEMORY = 1.0, 10.0, 1 << 30
+EACH, CLEARED = 50_000, 10_000  # inputs of a child, until caches are cleared
 CODERS = 'auto', 'raw', 'huffman', 'zstd', 'ans', 'context', 'fast'
 NUMBERS = 0, 1, 2, 127, 128, 255, 2**16, 2**20, 2**31 - 1, 2**32, 2**62 - 1
 DECODED = 0.02  # of what is read: a shape that is new is compiled
-NOW = pathlib.Path('fuzz_input.bin')
+NOW, COUNTS = pathlib.Path('fuzz_input.bin'), pathlib.Path('fuzz.json')
 
 
 class TooLongError(BaseException):
@@ -161,12 +166,15 @@ def child(seed):
   limit = used * os.sysconf('SC_PAGE_SIZE') + MEMORY
   resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
+  now = os.open(NOW, os.O_WRONLY | os.O_CREAT)
+  gc.collect()
+  gc.freeze()  # what is there is not looked through again and again
   for i, (name, kind, data) in enumerate(inputs(rng, found)):
     if i == EACH:
       break
-    if i % 2000 == 1999:
+    if i % CLEARED == CLEARED - 1:
       jax.clear_caches()
-    NOW.write_bytes(data)
+    os.pwrite(now, len(data).to_bytes(8, 'little') + data, 0)
     # Should the alarm not be heard, the limit on all work ends the child.
     spent = int(time.process_time()) + 20
     resource.setrlimit(resource.RLIMIT_CPU, (spent, resource.RLIM_INFINITY))
@@ -186,18 +194,25 @@ def keep(name, result, data):
   (folder / f'{name}-{result}-{abs(hash(data))}.jcz').write_bytes(data)
 
 
-def main(seconds):
-  """Starts children until the time is over."""
+def main(seconds, most, seed):
+  """Starts children until the time is over, or there are enough inputs."""
   counts = collections.defaultdict(collections.Counter)
-  start, seed = time.time(), time.time_ns() % 10**9
-  while time.time() < start + seconds:
-    seed += 1
+  if COUNTS.exists():
+    for name, of in json.loads(COUNTS.read_text()).items():
+      counts[name].update(of)
+  start, before = time.time(), sum(counts['by change'].values())
+  done, going = 0, before < most
+  seed = counts['seeds']['next'] if seed is None else seed
+  environment = {**os.environ, 'JAX_TRACEBACK_FILTERING': 'off'}
+  while going:
     process = subprocess.Popen(
       [sys.executable, __file__, '--child', str(seed)],
+      env=environment,
       stdout=subprocess.PIPE,
       text=True,
     )
-    done = 0
+    seed += 1
+    counts['seeds']['next'] = seed
     for line in process.stdout:
       name, kind, result = line.split()
       counts[name][result] += 1
@@ -205,22 +220,30 @@ def main(seconds):
       counts['by change'][kind] += 1
       done += 1
       if done % 500 == 0:
-        pathlib.Path('fuzz.json').write_text(json.dumps(counts, indent=1))
-        if time.time() > start + seconds:
+        COUNTS.write_text(json.dumps(counts, indent=1))
+        if time.time() > start + seconds or before + done >= most:
           process.terminate()
+          going = False
     code = process.wait()
     if code not in (0, -signal.SIGTERM):
       counts['of all'][f'exit {code}'] += 1
       if NOW.exists():
-        keep('unknown', f'exit{code}', NOW.read_bytes())
-  pathlib.Path('fuzz.json').write_text(json.dumps(counts, indent=1))
+        data = NOW.read_bytes()
+        data = data[8 : 8 + int.from_bytes(data[:8], 'little')]
+        keep('unknown', f'exit{code}', data)
+    going = going and time.time() < start + seconds
+  COUNTS.write_text(json.dumps(counts, indent=1))
   for name, of in sorted(counts.items()):
     print(f'{name:24}', *(f'{k} {n:,}' for k, n in sorted(of.items())))
-  print(f'{time.time() - start:.0f} seconds')
+  print(f'{time.time() - start:.0f} seconds, {done:,} inputs')
 
 
 if __name__ == '__main__':
   if sys.argv[1] == '--child':
     child(int(sys.argv[2]))
   else:
-    main(float(sys.argv[1]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument('seconds', type=float)
+    parser.add_argument('--inputs', type=int, default=1_000_000)
+    parser.add_argument('--seed', type=int)
+    main(*vars(parser.parse_args()).values())

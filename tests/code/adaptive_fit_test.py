@@ -73,3 +73,15 @@ def test_a_nearly_empty_matrix_has_no_fit(cap):
   v[3, :80] = 9
   weights, _ = adaptive_fit.fit(_sample(v, cap=cap))
   assert weights is None or np.abs(weights[1:]).max() <= 127
+
+
+def test_a_fit_may_start_from_one_that_is_near():
+  rng = np.random.default_rng(0)
+  scale = np.exp(rng.normal(-1, 1, (300, 1)))
+  v = rng.poisson(scale, (300, 80)) * rng.choice([-1, 1], (300, 80))
+  weights, saved = adaptive_fit.fit(_sample(v))
+  start, _ = adaptive_fit.fit(_sample(v, most=3000))
+  again, same = adaptive_fit.fit(_sample(v), start)
+  assert (start != weights).any()
+  assert np.abs(again - weights)[1:].max() <= 1
+  assert abs(saved - same) < 1e-3

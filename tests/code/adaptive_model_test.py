@@ -56,7 +56,7 @@ def test_an_impossible_model_is_refused(head):
   model = adaptive_model.Model(
     *(0, 7, 14, 1, 0, 8, 9, 40), np.array([9, 1, 2, 3, 4, 5, 6])
   )
-  words = adaptive_model.words(walked, model)
+  words = adaptive_model.words(adaptive_model.events(walked, model))
   np.testing.assert_array_equal(
     adaptive.decode(adaptive_model.head(model) + words, x.shape), x
   )

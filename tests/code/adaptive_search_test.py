@@ -51,9 +51,19 @@ def test_nothing_is_found_where_nothing_is():
 def test_the_cost_is_that_of_the_record():
   rng = np.random.default_rng(0)
   x = _codes(rng, np.exp(rng.normal(-1, 1, (300, 1))) + np.zeros(90))
-  model, walked = adaptive_search.best(x, 7, np.bincount(x.reshape(-1)))
+  model, walked, events = adaptive_search.best(x, 7, np.bincount(x.reshape(-1)))
   record = adaptive.encode(x, 7)
   assert model.weights.any()
-  assert abs(adaptive_search.cost(walked, model) / 8 - len(record)) < 5
+  np.testing.assert_array_equal(events, adaptive_model.events(walked, model))
+  assert abs(adaptive_search.cost(model, events) / 8 - len(record)) < 5
   other = model._replace(weights=np.zeros(7, int))
-  assert adaptive_search.cost(walked, other) > 8 * len(record)
+  events = adaptive_model.events(walked, other)
+  assert adaptive_search.cost(other, events) > 8 * len(record)
+
+
+def test_of_a_large_array_all_events_are_given():
+  rng = np.random.default_rng(0)
+  x = _codes(rng, np.exp(rng.normal(-1, 1, (3000, 1))) + np.zeros(100))
+  model, walked, events = adaptive_search.best(x, 7, np.bincount(x.reshape(-1)))
+  assert model.weights.any()
+  np.testing.assert_array_equal(events, adaptive_model.events(walked, model))

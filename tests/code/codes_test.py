@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jcompress.code import codes, streams, wire
+from jcompress.code import codes, masks, streams, wire
 
 
 def _round_trip(x, coder='auto'):
@@ -68,3 +68,23 @@ def test_a_commonest_code_that_lies_is_refused():
   lie = wire.varint(1 << 40) + record[1:]
   with pytest.raises(ValueError, match='not a code'):
     codes.decode(wire.Reader(lie, 'test'), codes.SPLIT, x.shape)
+
+
+def test_codes_are_split_only_where_that_may_pay(monkeypatch):
+  rng = np.random.default_rng(0)
+  values = rng.integers(1, 16, (200, 100))
+  tried = []
+  encode = masks.encode
+  monkeypatch.setattr(
+    masks, 'encode', lambda *x, **y: tried.append(1) or encode(*x, **y)
+  )
+  alike = np.clip(np.round(rng.laplace(7, 2, values.shape)), 0, 14)
+  codes.encode(alike.astype(int), zero=7)
+  assert not tried
+  block = np.outer(rng.random(200) < 0.7, rng.random(100) < 0.7)
+  every_fourth = np.arange(100) % 4 == np.arange(200)[:, None] // 50
+  for kept in (block, every_fourth):
+    x = np.where(kept, values, 0)
+    way, record = codes.encode(x, zero=0)
+    assert tried and (way != codes.SPLIT or len(record) < kept.sum() / 2 + 200)
+    tried.clear()

@@ -23,7 +23,15 @@ from signed_files import (
 )
 
 from jcompress import encoded
-from jcompress.code import archive, container, header, layouts, streams, wire
+from jcompress.code import (
+  archive,
+  container,
+  frames,
+  header,
+  layouts,
+  streams,
+  wire,
+)
 
 
 def _tree():
@@ -221,7 +229,7 @@ def test_a_shape_that_lies_is_refused():
 def test_many_references_to_one_leaf_are_refused():
   head = [[0] + [0] * 10**6, ['Dense'], [LEAF]]
   packed = msgpack.packb(head)
-  small = wire.varint(len(packed)) + streams.deflate(packed)
+  small = wire.varint(len(packed)) + frames.deflate(packed)
   file = framed(wire.varint(2 * len(small) + 1) + small)
   assert len(file) < 300
   with pytest.raises(ValueError, match='Damaged header: 1000'):
@@ -264,7 +272,7 @@ def test_headers_that_are_deep():
 
 
 def test_a_header_that_is_a_bomb():
-  frame = streams.deflate(bytes(200_000_000))
+  frame = frames.deflate(bytes(200_000_000))
   for length in (10, 200_000_000, 2**60):
     head = wire.varint(length) + frame
     assert _try(framed(wire.varint(2 * len(head) + 1) + head)) is None

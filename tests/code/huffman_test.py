@@ -109,3 +109,12 @@ def test_damaged_tables():
   for n in (0, 1, 190, 210, 10**6):
     with pytest.raises(ValueError, match='Damaged'):
       huffman.decode(data, n)
+
+
+@pytest.mark.parametrize('n', [20, 500, 5000])
+def test_an_estimate_is_not_below_the_least(n):
+  x = np.random.default_rng(n).geometric(0.3, n)
+  letters, counts = np.unique(x, return_counts=True)
+  least, about = (f(letters, counts) for f in (huffman.least, huffman.estimate))
+  assert 0.9 * about < least <= about
+  assert abs(len(huffman.encode(x, letters, counts)) - about) < 9

@@ -1,5 +1,7 @@
 """Tests of moving weights to cheaper codes."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,6 +130,86 @@ def test_blocks_of_a_grid():
   leaf = encoded.Blocks(codes, scale, jnp.linspace(-1, 0.875, 16))
   moved = jc.rate_distortion(leaf, 0.05)
   assert size(moved) < 0.9 * size(leaf)
+
+
+def rotated(shape=(40, 50), axis=1):
+  """Pieces of 16, 16, 16 and 2, or 16, 16 and 8."""
+  codes = np.clip(np.round(RNG.laplace(7, 2, shape)), 0, 14).astype(np.uint8)
+  parts = list(shape)
+  parts[axis] = {50: 4, 40: 3}[shape[axis]]
+  return encoded.Rotated(
+    jnp.asarray(codes),
+    jnp.asarray(RNG.uniform(0.5, 1.5, parts), jnp.float32),
+    jnp.arange(-7.0, 8.0),
+    jnp.asarray(RNG.random(shape[axis]) < 0.5),
+    axis,
+    16,
+  )
+
+
+def in_blocks(leaf):
+  """The same codes without the rotation; all pieces but one are of 16."""
+  return encoded.Blocks(leaf.codes, leaf.scale, leaf.centers, (leaf.axis, 16))
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+def test_rotated_codes_move_as_those_of_blocks(axis):
+  leaf = rotated(axis=axis)
+  for arguments in ({}, {'importance': 0.5}):
+    moved = jc.rate_distortion(leaf, 0.5, **arguments)
+    alone = jc.rate_distortion(
+      in_blocks(leaf), 0.5, keep_zeros=False, **arguments
+    )
+    np.testing.assert_array_equal(moved.codes, alone.codes)
+    assert size(moved) < size(leaf) - 20
+  error = np.square(moved.decode() - leaf.decode()).sum()
+  turned = np.square(alone.decode() - in_blocks(leaf).decode()).sum()
+  np.testing.assert_allclose(error, turned, rtol=1e-4)
+
+
+def test_rotated_codes_go_where_their_weights_are():
+  leaf = rotated()
+  off = RNG.integers(-1, 2, leaf.codes.shape)
+  codes = jnp.clip(leaf.codes + off, 0, 14).astype(jnp.uint8)
+  beside = dataclasses.replace(leaf, codes=codes)
+  moved = jc.rate_distortion(
+    beside, 0.0, params=leaf.decode(), keep_zeros=False
+  )
+  np.testing.assert_array_equal(moved.codes, leaf.codes)
+
+
+def test_importance_counts_by_the_mean_of_a_piece():
+  leaf = rotated()
+  importance = RNG.random((40, 50))
+  means = [importance[:, s : s + 16].mean(1) for s in (0, 16, 32, 48)]
+  spread = np.repeat(np.stack(means, 1), [16, 16, 16, 2], 1)
+  moved = jc.rate_distortion(leaf, 0.5, importance=importance)
+  again = jc.rate_distortion(leaf, 0.5, importance=spread)
+  np.testing.assert_array_equal(moved.codes, again.codes)
+  spread[:, 16:32] = 1e3
+  fixed = jc.rate_distortion(leaf, 0.5, importance=spread)
+  assert (fixed.codes[:, 16:32] == leaf.codes[:, 16:32]).all()
+  assert (fixed.codes[:, :16] != leaf.codes[:, :16]).any()
+  with pytest.raises(ValueError, match=r'importance \[3, 50\]'):
+    jc.rate_distortion(leaf, 0.5, importance=importance[:3])
+
+
+def test_rotated_pieces_of_zeros_stay_and_the_leaf_may_be_inside():
+  leaf = rotated()
+  codes = leaf.codes.at[3, :16].set(7)
+  leaf = dataclasses.replace(leaf, codes=codes)
+  near = leaf.decode() + 3.0
+  kept = jc.rate_distortion(leaf, 1e-3, params=near)
+  assert (kept.codes[3, :16] == 7).all() and (kept.codes[4] != codes[4]).any()
+  free = jc.rate_distortion(leaf, 1e-3, params=near, keep_zeros=False)
+  assert (free.codes[3, :16] != 7).any()
+  both = encoded.Stacked((leaf, rotated()), (0,), (2,))
+  scaled = encoded.Scaled(leaf, jnp.full((1, 1), 2.0))
+  for whole, part in ((both, lambda x: x.parts[0]), (scaled, lambda x: x.part)):
+    times = 4 if whole is scaled else 1
+    moved = jc.rate_distortion(whole, times * 0.5)
+    alone = jc.rate_distortion(leaf, 0.5)
+    np.testing.assert_array_equal(part(moved).codes, alone.codes)
 
 
 @pytest.mark.parametrize(
