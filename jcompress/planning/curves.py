@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jcompress import tree
-from jcompress.encoded import Dense, Encoded
+from jcompress.encoded import Codebook, Dense, Encoded
 from jcompress.planning.choices import (
   Choice,
   blended,
@@ -118,10 +118,16 @@ def _error_of(w, moments):
   energy = within(exact) or 1.0
 
   def error(leaf):
-    change = tree.to_host(leaf.decode()).reshape(exact.shape) - exact
-    return within(change) / energy
+    return within(_values(leaf).reshape(exact.shape) - exact) / energy
 
   return error
+
+
+def _values(leaf):
+  """On the host: each number of centers would be a program of its own."""
+  if isinstance(leaf, Codebook):
+    return tree.to_host(leaf.centers)[tree.to_host(leaf.codes)]
+  return tree.to_host(leaf.decode())
 
 
 def _off(error):
