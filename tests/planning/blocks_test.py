@@ -7,7 +7,7 @@ import jcompress as jc
 from jcompress.encoded import Codebook, Quantized, packed
 
 RNG = np.random.default_rng(0)
-INPUTS, OUTPUTS = 1024, 2176  # 17 blocks of 128, 1,088 are too many
+INPUTS, OUTPUTS = 1024, 2176  # 4 blocks of 544
 DENSE = 4 * INPUTS * OUTPUTS
 
 
