@@ -41,8 +41,13 @@ def test_under_jit_leaves_wait_for_each_other():
 
 @pytest.mark.parametrize(
   'compressor',
-  [jc.linear_quantize(4), jc.magnitude_prune(0.5), jc.dynamic_surgery(0.5)],
-  ids=['linear', 'magnitude', 'surgery'],
+  [
+    jc.linear_quantize(4),
+    jc.magnitude_prune(0.5),
+    jc.magnitude_prune(0.5, scope='global'),
+    jc.dynamic_surgery(0.5),
+  ],
+  ids=['linear', 'magnitude', 'global', 'surgery'],
 )
 def test_compressors_need_little_beyond_the_params(compressor):
   def encode(params):

@@ -21,8 +21,8 @@ from jcompress.quantize.step_codebook import step_codebook
 from jcompress.quantize.step_feedback import step_feedback
 from jcompress.traced.kronecker import UNKNOWN, Moments
 
-_FINEST, _COARSEST = -4, 4.5  # steps, as powers of two of the spread
-_PER_OCTAVE = 2
+_POWERS = np.arange(-4, 4.5, 0.5)  # of two, of the spread: steps
+_WITH_FEEDBACK = np.arange(-1, 16, 2)  # those between are foretold
 _EVEN = 0.5  # of the mean of the diagonal
 
 
@@ -83,6 +83,15 @@ def blended(outputs: Any) -> Any:
   return outputs + _EVEN * even * np.eye(len(outputs))
 
 
+def has_feedback(method: str, moments: Moments = UNKNOWN) -> bool:
+  """Whether weights make up for the errors of others, which takes long.
+
+  Steps may be far coarser than the weights then: sums of errors reach them.
+  """
+  of_rows = method == 'rows' and moments.outputs is not None
+  return of_rows or method == 'feedback'
+
+
 def candidates(
   w: Any, methods: Sequence[str], axis: int, moments: Moments = UNKNOWN
 ) -> list[Choice]:
@@ -107,9 +116,9 @@ def candidates(
   has_moments = np.ndim(moments.inputs) == 2
   spread = float(np.std(tree.to_host(w), dtype=np.float64))
   if 'steps' in methods and spread > 0:
-    powers = np.arange(_FINEST, _COARSEST, 1 / _PER_OCTAVE)
-    steps = [{'step': float(spread * 2**p)} for p in powers]
     method = ('steps', 'rows', 'feedback')[np.ndim(moments.inputs)]
+    powers = _WITH_FEEDBACK if has_feedback(method, moments) else _POWERS
+    steps = [{'step': float(spread * 2.0**p)} for p in powers]
     found += [Choice(method, settings) for settings in steps]
   if 'linear' in methods:
     settings = [{'bits': bits, 'axis': axis} for bits in range(2, 9)]

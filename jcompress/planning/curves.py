@@ -8,7 +8,14 @@ import jax
 import numpy as np
 
 from jcompress import tree
-from jcompress.planning.choices import Choice, blended, quantized
+from jcompress.encoded import Codebook, Dense, Encoded
+from jcompress.planning.choices import (
+  Choice,
+  blended,
+  has_feedback,
+  quantized,
+)
+from jcompress.planning.ladder import ladder
 from jcompress.traced.kronecker import UNKNOWN, Moments
 
 Metric = Callable[[Any], float]
@@ -24,50 +31,59 @@ class Curve(NamedTuple):
     sizes: bytes of codes at their entropy, codebooks and scales at their width.
     errors: `|w' - w|^2 / |w|^2`, or with moments `tr(G D^T H D) / tr(G w^T H
       w)` with `D = w' - w`; 0 for an array of zeros.
+    probe: the array encoded with about the error at which prices are taken.
+    probed: that error.
   """
 
   choices: tuple[Choice, ...]
   sizes: np.ndarray
   errors: np.ndarray
+  probe: Encoded
+  probed: float
 
 
 def curve(
-  w: Any, choices: Sequence[Choice], moments: Moments = UNKNOWN
+  w: Any,
+  choices: Sequence[Choice],
+  moments: Moments = UNKNOWN,
+  least: float = 0.0,
 ) -> Curve:
-  """Quantizes an array in every way.
-
-  Rounding with feedback takes long, and is done once: what it gains over
-  rounding to nearest is taken for all of its steps.
+  """Quantizes an array in every way, with feedback in a few, see `ladder`.
 
   Args:
     w: floats.
     choices: to try.
     moments: of its inputs and outputs.
+    least: bytes, of which not much fewer are wanted.
   """
   error = _error_of(w, moments)
+  make: type = Dense
+  probe: Encoded = make(w)
+  probed = 0.0
 
   def measured(choice):
+    nonlocal probe, probed
     leaf = quantized(choice, w, moments)
-    return leaf.bits() / 8, error(leaf)
+    found = error(leaf)
+    if _off(found) < _off(probed):
+      probe, probed = leaf, found
+    return choice, leaf.bits() / 8, found
 
-  pairs = [measured(_quick(choice)) for choice in choices]
-  sizes, errors = (np.array(x) for x in zip(*pairs, strict=True))
-  slow = np.array([_quick(c) != c for c in choices])
-  if slow.any():
-    at = _nearest(np.where(slow, errors, np.inf))
-    if errors[at]:
-      errors[slow] *= measured(choices[at])[1] / errors[at]
-  return _denser(Curve(tuple(choices), sizes, errors))
+  slow = [c for c in choices if has_feedback(c.method, moments)]
+  rows = _denser([measured(c) for c in choices if c not in slow])
+  if slow:
+    weights = int(np.count_nonzero(tree.to_host(w)))
+    rows += ladder(slow, measured, weights, least)
+  found, sizes, errors = zip(*rows, strict=True)
+  return Curve(found, np.array(sizes), np.array(errors), probe, probed)
 
 
-def _denser(curve):
+def _denser(rows):
   """With steps between: bytes and the logs of errors are nearly straight."""
-  rows = list(zip(*curve, strict=True))
-  found = [rows[0]]
+  found = rows[:1]
   for left, right in itertools.pairwise(rows):
     found += [*_between(left, right), right]
-  choices, sizes, errors = zip(*found, strict=True)
-  return Curve(choices, np.array(sizes), np.array(errors))
+  return found
 
 
 def _between(left, right):
@@ -103,35 +119,31 @@ def _error_of(w, moments):
   energy = within(exact) or 1.0
 
   def error(leaf):
-    change = tree.to_host(leaf.decode()).reshape(exact.shape) - exact
-    return within(change) / energy
+    return within(_values(leaf).reshape(exact.shape) - exact) / energy
 
   return error
 
 
-def _quick(choice):
-  """Without feedback."""
-  if choice.method == 'rows':
-    return Choice('rows', {**choice.settings, 'feedback': False})
-  if choice.method != 'feedback':
-    return choice
-  return Choice('steps', {'step': choice.settings['step'], 'strength': 0.0})
+def _values(leaf):
+  """On the host: each number of centers would be a program of its own."""
+  if isinstance(leaf, Codebook):
+    return tree.to_host(leaf.centers)[tree.to_host(leaf.codes)]
+  return tree.to_host(leaf.decode())
 
 
-def _nearest(errors):
-  """Which error is nearest to that at which prices are taken."""
-  return int(np.argmin(np.abs(np.log((errors + 1e-12) / _PROBE))))
+def _off(error):
+  """How far an error is from that at which prices are taken."""
+  return abs(np.log((error + 1e-12) / _PROBE))
 
 
 def prices(
   params: Any,
   curves: Mapping[str, Curve],
   metric: Metric | None,
-  moments: Mapping[str, Moments],
 ) -> dict[str, float]:
   """What one unit of relative squared error of each array adds to the metric.
 
-  Each array is changed alone, by the choice whose error is nearest to 2 %.
+  Each array is changed alone, by what was encoded with an error near to 2 %.
   Errors that change the metric by nothing, or for the better, are not free:
   they cost a thousandth of the dearest. Without a metric it is the share of the
   array in all weights.
@@ -140,22 +152,18 @@ def prices(
     params: the original.
     curves: of arrays, by path.
     metric: `params -> error`.
-    moments: of the inputs and outputs of arrays, by path.
   """
   arrays = tree.by_name(params)
   if metric is None:
     total = sum(arrays[path].size for path in curves)
     return {path: arrays[path].size / total for path in curves}
   least, found = float(metric(params)), {}
-  for path, (choices, _, errors) in curves.items():
-    at = _nearest(errors)
-    if not errors[at]:
+  for path, of in curves.items():
+    if not of.probed:
       found[path] = 0.0
       continue
-    w, known = arrays[path], moments.get(path, UNKNOWN)
-    leaf = quantized(choices[at], w, known)
-    changed = replaced(params, {path: leaf.decode()})
-    found[path] = (float(metric(changed)) - least) / _error_of(w, known)(leaf)
+    changed = replaced(params, {path: of.probe.decode()})
+    found[path] = (float(metric(changed)) - least) / of.probed
   floor = max(found.values(), default=0) / 1000 or 1.0
   return {path: max(price, floor) for path, price in found.items()}
 

@@ -22,6 +22,7 @@ from jcompress.traced.kronecker import UNKNOWN, Moments
 
 Progress = Callable[[list[str]], Iterable[str]]
 LEAST = 1024  # entries of an array that is worth a choice
+_LEAST_SHARE = 1 / 6  # of the bytes of an average array of its weights
 _GRID = 4000  # of what a byte may be worth
 _TRIES = 8  # networks that are made and measured
 _NEAR = {'size': 0.997, 'error': 0.95}  # of the budget: near enough
@@ -93,17 +94,18 @@ def plan(
   chosen = _chosen(params, pattern)
   known = known_moments(moments)
   axis = -1 if layout == 'jax' else 0
-  curves = {}
-  for path in (progress or iter)(list(chosen)):
-    of = known.get(path, UNKNOWN)
-    choices = candidates(chosen[path], methods, axis, of)
-    curves[path] = curve(chosen[path], choices, of)
   leaves = tree.by_name(params).items()
   others = sum(x.nbytes for path, x in leaves if path not in chosen)
+  weights = sum(w.size for w in chosen.values())
   if bits is not None:
-    weights = sum(w.size for w in chosen.values())
     size = int(bits * weights / 8) + others
-  priced = prices(params, curves, metric, known)
+  least = max(0, (size or 0) - others) / weights * _LEAST_SHARE
+  curves = {}
+  for path in (progress or iter)(list(chosen)):
+    w, of = chosen[path], known.get(path, UNKNOWN)
+    choices = candidates(w, methods, axis, of)
+    curves[path] = curve(w, choices, of, least * w.size)
+  priced = prices(params, curves, metric)
   search = _Search(params, curves, priced, metric, known, others)
   if size is not None:
     return _settle(search, 'size', size)
@@ -184,8 +186,9 @@ def _settle(search, quantity, budget):
     options.setdefault(tuple(chosen.values()), chosen)
   told = [(search.foretold(chosen), chosen) for chosen in options.values()]
   ratio, tried = 1.0, {}
+  aim = budget * (1 + _NEAR[quantity]) / 2
   for _ in range(_TRIES):
-    within = [t for t in told if t[0][quantity] * ratio <= budget]
+    within = [t for t in told if t[0][quantity] * ratio <= aim]
     if not within:
       within = [min(told, key=lambda t: t[0][quantity])]
     expected, chosen = max(within, key=lambda t: t[0][quantity])

@@ -17,18 +17,19 @@ def run_packed(apply_fn: Callable[..., Any]) -> Callable[..., Any]:
   The model is traced once for each form of its arguments, and each leaf is
   decoded right before the operation that uses it, which waits for the one
   before. Casts and other elementwise changes of params go with them. A leaf
-  that is used at several places is decoded at each. At any time one leaf is
-  dense, beside activations and small leaves (all of which together have an
-  eighth of the entries of the largest), two where an operation uses two. What
-  loops and branches use is decoded as a whole before them; but a `scan` over
-  the first axis of a `Stacked` or `Layered` leaf, with layers of one form, goes
-  over the codes and decodes in its body.
+  that is used at several places is decoded at each. Of a large matrix by which
+  few rows are multiplied some columns are dense at a time, else one leaf, two
+  where an operation uses two, beside activations and small leaves (all of which
+  together have an eighth of the entries of the largest). What loops and
+  branches use is decoded as a whole before them; but a `scan` over the first
+  axis of a `Stacked` or `Layered` leaf, with layers of one form, goes over the
+  codes and decodes in its body.
 
   The values are those of `jax.jit(lambda e, *xs: apply_fn(decode(e), *xs))`:
   every operation is the same, in the same order, so that they agree bit for bit
-  unless the compiler fuses operations in another way, then within the rounding
-  of the float type at each operation. Memory in a backward pass is not saved: a
-  derivative by the inputs keeps the dense leaves.
+  unless the compiler fuses operations or adds up products in another way, then
+  within the rounding of the float type at each operation. Memory in a backward
+  pass is not saved: a derivative by the inputs keeps the dense leaves.
 
   Args:
     apply_fn: `(params, *inputs) -> outputs`, any pytrees of arrays. Where a

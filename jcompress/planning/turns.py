@@ -8,6 +8,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Literal
 
 from jcompress import encoded
+from jcompress.planning import blocks
 from jcompress.traced import jaxprs, waiting
 
 # Only another arrangement of the numbers: what reads it can read the original.
@@ -126,6 +127,8 @@ def run(closed: ClosedJaxpr, args: Sequence[Any], turns: Turns) -> list[Any]:
     elif later and _can_wait(eqn, inputs):
       large = any(x.is_large for x in later)
       outputs = [Result(eqn, inputs, i, large) for i in range(len(eqn.outvars))]
+    elif later and (found := _in_blocks(eqn, inputs)) is not None:
+      outputs = [found]
     elif later and eqn.primitive.name == 'scan':
       outputs = _scan(eqn.params, inputs, turns)
     else:
@@ -133,6 +136,15 @@ def run(closed: ClosedJaxpr, args: Sequence[Any], turns: Turns) -> list[Any]:
       outputs = turns.run(operation, inputs)
     values |= dict(zip(eqn.outvars, outputs, strict=True))
   return [jaxprs.read(values, a) for a in jaxpr.outvars]
+
+
+def _in_blocks(eqn, inputs):
+  """The product of an array and a large leaf that is used as it is, or None."""
+  if len(inputs) != 2 or not isinstance(inputs[1], Leaf):
+    return None
+  x, leaf = inputs
+  is_other = isinstance(x, _Later) or not leaf.is_large
+  return None if is_other else blocks.product(eqn, x, leaf.leaf)
 
 
 def _can_wait(eqn, inputs):

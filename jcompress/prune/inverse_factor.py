@@ -7,26 +7,37 @@ from jaxtyping import Bool, Float, Int
 
 
 class Factored(NamedTuple):
-  """A Hessian of a layer and the factor of its inverse.
+  """A Hessian of a layer and its factor; that of its inverse where it is asked.
 
   Attributes:
     hessian: made symmetric, in float64; rows of dead inputs are zero.
-    damped: what was inverted.
-    factor: upper triangular `U`; `U^T U` is the inverse of `damped` with its
-      inputs in `order`.
+    damped: what was factored.
+    root: upper triangular `R`; `R R^T` is `damped` with its inputs in `order`.
     order: of the inputs.
     added: to the diagonal.
-    singular: whether there is no inverse without that.
     dead: which inputs were zero in all examples.
+    epsilon: what is left of a diagonal by rounding alone, as a fraction.
   """
 
   hessian: Float[np.ndarray, 'in in']
   damped: Float[np.ndarray, 'in in']
-  factor: Float[np.ndarray, 'in in']
+  root: Float[np.ndarray, 'in in']
   order: Int[np.ndarray, ' in']
   added: float
-  singular: bool
   dead: Bool[np.ndarray, ' in']
+  epsilon: float
+
+  @property
+  def factor(self) -> Float[np.ndarray, 'in in']:
+    """Upper triangular `U = R^-1`; `U^T U` is the inverse of `damped`."""
+    lower = self.root[::-1, ::-1]
+    return np.triu(np.linalg.inv(lower)[::-1, ::-1])
+
+  @property
+  def singular(self) -> bool:
+    """Whether there is no inverse without what was added."""
+    damped = _damped(self.hessian, self.dead, 0.0)
+    return not _root(damped, self.order, self.epsilon)[1]
 
 
 def factor_inverse(
@@ -54,31 +65,19 @@ def factor_inverse(
     raise ValueError(f'damping is {damping}; it must be finite and >= 0.')
   dead = np.diagonal(h) == 0
   h[dead] = h[:, dead] = 0
-  scale = np.mean(np.diagonal(h)[~dead]) if not dead.all() else 1.0
+  scale = _mean_diagonal(h, dead)
   added = damping * scale
   order = np.arange(inputs)
   if sort:
     order = np.argsort(-np.diagonal(h), kind='stable')
 
-  def factor(add):
-    """Also whether the digits of the Hessian suffice for its factor."""
-    damped = h + np.diag(np.where(dead, 1e-30 * scale, add))
-    turned = damped[np.ix_(order[::-1], order[::-1])]
-    lower = _cholesky(turned)
-    if lower is None:
-      return damped, None, False
-    pivots = np.diagonal(lower) ** 2 / np.diagonal(turned)
-    return damped, lower, pivots.min(initial=1) > epsilon
-
-  damped, lower, is_regular = factor(0.0)
-  singular = not is_regular
-  if added > 0:
-    damped, lower, is_regular = factor(added)
+  damped = _damped(h, dead, added)
+  root, is_regular = _root(damped, order, epsilon)
   if not is_regular:
     least = np.linalg.eigvalsh(h[~dead][:, ~dead])[0]
     # Inputs of very different sizes have small pivots for a good reason: what
     # is below zero tells the rounding, and the damping may be far above it.
-    is_regular = lower is not None and added > -10 * least and added > 0
+    is_regular = root is not None and added > -10 * least and added > 0
   if not is_regular:
     raise ValueError(
       f'The Hessian of {np.sum(~dead)} inputs that are not dead has no '
@@ -86,8 +85,27 @@ def factor_inverse(
       f'{scale:.3g}, {added:.3g} was added. Give more damping than {damping}, '
       'or at least as many examples as inputs.'
     )
-  upper = np.triu(np.linalg.inv(lower)[::-1, ::-1])
-  return Factored(h, damped, upper, order, float(added), singular, dead)
+  return Factored(h, damped, root, order, float(added), dead, float(epsilon))
+
+
+def _damped(h, dead, added):
+  """With a vanishing curvature of their own for the dead."""
+  scale = _mean_diagonal(h, dead)
+  return h + np.diag(np.where(dead, 1e-30 * scale, added))
+
+
+def _mean_diagonal(h, dead):
+  return np.mean(np.diagonal(h)[~dead]) if not dead.all() else 1.0
+
+
+def _root(damped, order, epsilon):
+  """Also whether the digits of the Hessian suffice for it."""
+  turned = damped[np.ix_(order[::-1], order[::-1])]
+  lower = _cholesky(turned)
+  if lower is None:
+    return None, False
+  pivots = np.diagonal(lower) ** 2 / np.diagonal(turned)
+  return lower[::-1, ::-1], pivots.min(initial=1) > epsilon
 
 
 def layer_hessian(hessian: Any, inputs: int) -> Float[np.ndarray, 'in in']:
@@ -110,7 +128,8 @@ def layer_hessian(hessian: Any, inputs: int) -> Float[np.ndarray, 'in in']:
       f'The Hessian has {np.sum(~np.isfinite(h))} entries that are NaN or inf '
       f'and {np.sum(diagonal < 0)} below zero on its diagonal.'
     )
-  if not np.allclose(h, h.T, rtol=1e-3, atol=epsilon * diagonal.max(initial=0)):
+  allowed = epsilon * diagonal.max(initial=0) + 1e-3 * np.abs(h)
+  if (np.abs(h - h.T) > allowed).any():
     raise ValueError('The Hessian is not symmetric.')
   return (h + h.T) / 2
 

@@ -81,9 +81,18 @@ def magnitude_prune(
     keep = kept_count(sparsity, size, calls)
     return largest_mask(size, keep, largest_pruned(size, old))
 
+  def rank_all(w, old, fresh, calls):
+    """Keeps nothing of the size of the tree on the way."""
+    if quality is not None:
+      return _above(comparable(w, fresh), quality)
+    factors = growth(w, fresh)
+    size = jax.tree.map(lambda x, f: jnp.abs(_float32(x)) * f, w, factors)
+    guess = largest_pruned(size, old)
+    return largest_mask(w, kept_count(sparsity, w, calls), guess, factors)
+
   def find_mask(w, mask, live, fresh, calls):
     if scope == 'global':
-      found = rank(comparable(w, fresh), mask, calls)
+      found = rank_all(w, mask, fresh, calls)
     else:
       found = one_by_one(lambda x, old: rank(x, old, calls), w, mask)
     return jax.tree.map(
@@ -133,9 +142,15 @@ def comparable(weights: Any, fresh: Any) -> Any:
   Returns:
     A tree of float32 arrays.
   """
+  factors = growth(weights, fresh)
+  return jax.tree.map(lambda x, f: _float32(x) * f, weights, factors)
+
+
+def growth(weights: Any, fresh: Any) -> Any:
+  """The factor of each array of `comparable`, in float32."""
   (leaves, treedef), new = jax.tree.flatten(weights), jax.tree.leaves(fresh)
-  leaves = [x.astype(jnp.float32) for x in leaves]
-  energy = jnp.stack([jnp.sum(jnp.square(x)) for x in leaves])
+  square = lambda x: jnp.sum(jnp.square(_float32(x)))
+  energy = jnp.stack(one_by_one(square, leaves))
   size = jnp.array([max(1, x.size) for x in leaves], jnp.float32)
   is_new = jnp.stack(new)
   count = jnp.maximum(jnp.sum(size, where=~is_new), 1)
@@ -143,8 +158,7 @@ def comparable(weights: Any, fresh: Any) -> Any:
   grows = is_new & (energy > 0) & (old > 0)
   ratio = jnp.where(grows, old, 1) / jnp.where(grows, energy / size, 1)
   factor = jax.lax.stop_gradient(jnp.sqrt(ratio))
-  grown = [x * f for x, f in zip(leaves, factor, strict=True)]
-  return jax.tree.unflatten(treedef, grown)
+  return jax.tree.unflatten(treedef, list(factor))
 
 
 def kept_count(
@@ -175,12 +189,16 @@ def require_one_criterion(sparsity: Any, quality: float | None) -> None:
 
 def largest_pruned(size, mask):
   """The largest pruned size: about the threshold of the last refresh."""
-  pruned = jax.tree.map(
+  pruned = one_by_one(
     lambda x, m: jnp.max(x, where=~m, initial=0).astype(jnp.float32),
     size,
     mask,
   )
   return functools.reduce(jnp.maximum, jax.tree.leaves(pruned), jnp.float32(0))
+
+
+def _float32(x):
+  return x.astype(jnp.float32)
 
 
 def _above(weights, quality):

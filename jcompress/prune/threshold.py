@@ -14,14 +14,15 @@ import numpy as np
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Bool, Float, Int
 
-from jcompress import tree
 from jcompress.numerics.counts import (
   count_above,
   count_dtype,
-  count_rows,
   count_true,
   counting,
 )
+from jcompress.one_by_one import one_by_one
+from jcompress.prune.tie_break import index_of_last
+from jcompress.traced import waiting
 
 _TOP = 2**31 - 1
 _NEAR = 2**17  # so many codes are 1.5 %
@@ -39,10 +40,16 @@ class _Search(NamedTuple):
   cuts: Bool[Array, '']  # whether the last step took away less than two thirds
 
 
+class _Sums(NamedTuple):
+  total: Float[Array, '']
+  positive: Int[Array, '']
+
+
 def largest_mask(
   scores: Any,
   keep: Int[Array, ''] | int,
   guess: Float[Array, ''] | float | None = None,
+  factors: Any = None,
 ) -> Any:
   """Masks of the `keep` largest scores of a whole tree, exactly that many.
 
@@ -53,6 +60,8 @@ def largest_mask(
     keep: how many entries to keep, `0 .. size of the tree`.
     guess: of the threshold, by default as if scores were magnitudes of a
       normal; a good one halves the time, none changes the mask.
+    factors: tree of numbers above 0: the scores are then any weights, and
+      `|w| * factor` is ranked, computed in each pass and not kept.
 
   Returns:
     Tree of boolean arrays.
@@ -60,27 +69,28 @@ def largest_mask(
   size = _size(scores)
   with counting(size):
     keep = jnp.asarray(keep).astype(count_dtype(size))
-    return _largest_mask(scores, keep, guess)
+    return _largest_mask(scores, keep, guess, factors)
 
 
 @jax.jit  # so that equal shapes are compiled once where this is not traced
-def _largest_mask(scores, keep, guess):
+def _largest_mask(scores, keep, guess, factors):
   leaves, treedef = jax.tree.flatten(scores)
-  codes = [_as_ordered_int(x) for x in leaves]
-  found = _search(codes, leaves, keep, guess)
+  factors = jax.tree.leaves(factors) or [None] * len(leaves)
+  found = _search(leaves, factors, keep, guess)
   cut, missing = found.low, keep - found.above_high
-  ties = [c == cut for c in codes]
+  tied = lambda x, factor: jnp.atleast_1d(_code(x, factor) == cut)
   # Unless exactly that many are left, the bracket is one code wide.
   end = jax.lax.cond(
     found.above_low == keep,
-    lambda: jnp.asarray(_size(codes), keep.dtype),
-    lambda: _index_of_last(ties, missing),
+    lambda: jnp.asarray(_size(leaves), keep.dtype),
+    lambda: index_of_last(tied, leaves, factors, missing),
   )
-  indices = _indices(leaves, keep.dtype)
-  masks = [
-    (c > cut) | (tie & (index < end))
-    for c, tie, index in zip(codes, ties, indices, strict=True)
-  ]
+  masks = []
+  for x, factor, index in zip(
+    leaves, factors, _indices(leaves, keep.dtype), strict=True
+  ):
+    code = _code(x, factor)
+    masks.append((code > cut) | ((code == cut) & (index < end)))
   return jax.tree.unflatten(treedef, masks)
 
 
@@ -105,9 +115,9 @@ def kth_largest(
 @jax.jit
 def _kth_largest(scores, k, guess):
   leaves = jax.tree.leaves(scores)
-  codes = [_as_ordered_int(x) for x in leaves]
-  low = _search(codes, leaves, k, guess).low
+  low = _search(leaves, [None] * len(leaves), k, guess).low
   top = jnp.int32(_TOP)
+  codes = [_as_ordered_int(x) for x in leaves]
   least = [jnp.min(x, where=x >= low, initial=top) for x in codes]
   code = functools.reduce(jnp.minimum, least, top)
   value = jax.lax.bitcast_convert_type(code, jnp.float32)
@@ -123,16 +133,38 @@ def _as_ordered_int(x: Float[Array, '*shape']) -> Int[Array, '*shape']:
   return jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.int32)
 
 
-def _search(codes, scores, k, guess):
+def _score(x, factor):
+  return x if factor is None else jnp.abs(x.astype(jnp.float32)) * factor
+
+
+def _code(x, factor):
+  return _as_ordered_int(_score(x, factor))
+
+
+def _counts(leaves, factors, bounds, dtype, step):
+  """How many codes are at least each of two bounds, one leaf after the other.
+
+  What is counted is computed in each step and for one leaf at a time: else it
+  would be kept for all of them, and that is as much as they are.
+  """
+  few = fewer = jnp.zeros([], dtype)
+  for x, factor in zip(leaves, factors, strict=True):
+    x = waiting.anew(x, waiting.signal([step, few, fewer]))
+    more = count_above(_code(x, factor), bounds, dtype)
+    few, fewer = few + more[0], fewer + more[1]
+  return few, fewer
+
+
+def _search(leaves, factors, k, guess):
   """The last bracket: a `low` with exactly `k` codes `>= low`, or one code.
 
   Keeps `count(>= low) >= k > count(>= high)`. It gallops away from the guess
   until both are known, then looks on either side of where the `k`-th should be,
   and cuts into thirds where that has not helped or takes long.
   """
-  size = jnp.asarray(_size(codes), k.dtype)
+  size = jnp.asarray(_size(leaves), k.dtype)
   if guess is None:
-    guess = _as_if_normal(scores, k)
+    guess = _as_if_normal(leaves, factors, k)
   guess = jnp.maximum(_as_ordered_int(jnp.asarray(guess, jnp.float32)), 0)
   wide = lambda n: n.astype(jnp.float32)
 
@@ -152,8 +184,7 @@ def _search(codes, scores, k, guess):
     first = jnp.select(cases, below, at(share - off))
     second = jnp.select(cases, above, at(share + off))
     first, second = (s.low + jnp.clip(x, 1, width - 1) for x in (first, second))
-    pairs = [count_above(x, (first, second), k.dtype) for x in codes]
-    many, few = (sum(n) for n in zip(*pairs, strict=True))
+    many, few = _counts(leaves, factors, (first, second), k.dtype, s.step)
     third = lambda x, y, z: jnp.where(few >= k, x, jnp.where(many >= k, y, z))
     low, high = third(second, first, s.low), third(s.high, second, first)
     return _Search(
@@ -172,10 +203,17 @@ def _search(codes, scores, k, guess):
   return jax.lax.while_loop(is_open, body, start)
 
 
-def _as_if_normal(scores, k):
+def _as_if_normal(leaves, factors, k):
   """What `k` scores would reach if they were magnitudes of one normal."""
-  total = sum(jnp.sum(x, dtype=jnp.float32) for x in scores)
-  count = sum(count_true(x > 0, k.dtype) for x in scores)
+
+  def of(x, factor):
+    score = _score(x, factor)
+    total = jnp.sum(score, dtype=jnp.float32)
+    return _Sums(total, count_true(score > 0, k.dtype))
+
+  found = one_by_one(of, leaves, factors)
+  total = sum(s.total for s in found)
+  count = sum(s.positive for s in found)
   count = jnp.maximum(count, 1).astype(jnp.float32)
   share = jnp.clip(k.astype(jnp.float32) / count, 1e-7, 1)
   deviation = np.float32(np.sqrt(np.pi / 2)) * total / count
@@ -189,42 +227,3 @@ def _indices(leaves, dtype):
     indices.append(start + flat.reshape(x.shape))
     start += x.size
   return indices
-
-
-def _index_of_last(ties, wanted):
-  """The smallest `end` such that `wanted` ties have an index below it.
-
-  Finds the row, along the last axis, and then the place in it.
-  """
-  ties = [jnp.atleast_1d(t) for t in ties]
-  counts = [
-    tree.replicated(count_rows(t, wanted.dtype)).reshape(-1) for t in ties
-  ]
-  rows = jnp.concatenate(counts)
-  row = _prefix(rows, wanted) - 1
-  places = jax.lax.iota(wanted.dtype, len(rows))
-  rest = wanted - jnp.sum(rows, where=places < row, dtype=wanted.dtype)
-  start, end = 0, jnp.zeros([], wanted.dtype)
-  for t, n in zip(ties, map(len, counts), strict=True):
-    numbers = jax.lax.iota(wanted.dtype, n).reshape(*t.shape[:-1], 1)
-    mine = jnp.any(t & (numbers == row), axis=tuple(range(t.ndim - 1)))
-    column = _prefix(tree.replicated(mine).astype(wanted.dtype), rest)
-    here = (row >= 0) & (row < n)
-    end = jnp.where(here, start + row * t.shape[-1] + column, end)
-    start, row = start + t.size, row - n
-  return end
-
-
-def _prefix(counts, wanted):
-  """How many of the first of some counts add up to what is wanted."""
-  places = jax.lax.iota(wanted.dtype, len(counts))
-
-  def body(_, bounds):
-    low, high = bounds
-    middle = (low + high) // 2
-    total = jnp.sum(counts, where=places < middle, dtype=wanted.dtype)
-    enough = total >= wanted
-    return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
-
-  start = jnp.zeros([], wanted.dtype), jnp.asarray(len(counts), wanted.dtype)
-  return jax.lax.fori_loop(0, len(counts).bit_length() + 1, body, start)[1]

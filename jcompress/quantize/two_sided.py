@@ -21,8 +21,8 @@ def round_both_ways(
 
   Args:
     w: in units of the step.
-    inputs: `H` and the factor of its inverse.
-    outputs: `G` and the factor of its inverse.
+    inputs: `H`, factored.
+    outputs: `G`, factored.
 
   References:
     Tseng et al., Model-Preserving Adaptive Rounding, 2025, arXiv 2505.22988.
@@ -58,6 +58,5 @@ def _dots(x, y):
 
 def _feedback(factored):
   """The lower triangle below the diagonal, of ones, of `A` in `A^T D A`."""
-  upper = np.linalg.inv(factored.factor)  # H = upper upper^T
-  unit = (upper / np.diagonal(upper)).T
+  unit = (factored.root / np.diagonal(factored.root)).T
   return np.ascontiguousarray(np.tril(unit, -1).astype(np.float32))

@@ -46,6 +46,22 @@ def after(x: Any, zero: Signal) -> Any:
   return jax.tree.map(lambda one: _mixed(jnp.asarray(one), zero), x)
 
 
+def anew(x: Shaped[Array, '*shape'], zero: Signal) -> Shaped[Array, '*shape']:
+  """An array as it is, for a loop that is to compute from it in each pass.
+
+  Compilers take what stays the same out of loops, even if it is as large as the
+  array and is kept for all of them then. With a signal of what changes in each
+  pass nothing is taken out; but of numbers of 16 bits a copy.
+
+  Args:
+    x: floats.
+    zero: from what changes in each pass.
+  """
+  if _bits(x) < 32:  # a choice would be one of float32, taken out of the loop
+    return _mixed(x, zero)
+  return jnp.where(zero == 0, x, jnp.zeros([], x.dtype))
+
+
 def _mixed(x, zero):
   if not _bits(x):
     return x

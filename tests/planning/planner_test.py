@@ -99,6 +99,17 @@ def test_moments_of_the_inputs_save_errors():
     better.apply(PARAMS)
 
 
+@pytest.mark.parametrize(
+  'of', [jc.curvature.input_hessian, jc.kronecker], ids=['one', 'two']
+)
+def test_moments_reach_as_few_bytes_as_none(of):
+  x = jnp.cumsum(X, axis=1)  # so that inputs make up for much
+  moments = of(apply, PARAMS, [x])
+  for size in (1100, 700):
+    plan = jc.plan(PARAMS, size=size, moments=moments)
+    assert 0.8 * size < plan.size <= size
+
+
 def test_methods_patterns_and_layouts():
   plan = jc.plan(
     PARAMS, bits=4, pattern='last/.*', methods=('linear', 'kmeans')

@@ -35,3 +35,16 @@ def test_dead_inputs_come_last_and_touch_nothing():
   np.testing.assert_array_equal(found.order, [2, 1, 0])
   np.testing.assert_array_equal(found.dead, [True, False, False])
   assert not found.singular and found.factor[2, 2] > 1e10
+
+
+def test_its_root_is_there_without_an_inverse():
+  found = factor_inverse(HESSIAN, 3, 0.1, sort=True)
+  turned = found.damped[[2, 0, 1]][:, [2, 0, 1]]
+  np.testing.assert_allclose(found.root @ found.root.T, turned, atol=1e-12)
+  assert not np.tril(found.root, -1).any()
+
+
+def test_what_has_an_inverse_by_its_damping_alone_is_singular():
+  x = np.array([[1.0, 2, 3]])
+  assert factor_inverse(x.T @ x, 3, 0.1).singular
+  assert not factor_inverse(HESSIAN, 3, 0.1).singular

@@ -105,3 +105,18 @@ def test_counts_of_more_than_2_to_the_31_weights_are_64_bits_wide(monkeypatch):
     best = np.argsort(-np.concatenate(x), kind='stable')[:keep]
     np.testing.assert_array_equal(np.flatnonzero(found), np.sort(best))
   assert threshold.kth_largest(x, 4) == 2 and threshold.kth_largest(x, 5) == 1
+
+
+def test_with_factors_magnitudes_are_ranked_as_if_they_were_there():
+  rng = np.random.default_rng(0)
+  weights = {'a': rng.standard_normal((9, 4)), 'b': rng.standard_normal(30)}
+  weights = jax.tree.map(lambda x: jnp.asarray(x, 'bfloat16'), weights)
+  factors = {'a': jnp.float32(0.3), 'b': jnp.float32(1.7)}
+  scores = jax.tree.map(
+    lambda x, f: jnp.abs(x.astype('float32')) * f, weights, factors
+  )
+  for keep in (0, 1, 20, 65, 66):
+    found = largest_mask(weights, keep, None, factors)
+    jax.tree.map(
+      np.testing.assert_array_equal, found, largest_mask(scores, keep)
+    )

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jcompress.traced.waiting import after, signal
+from jcompress.traced.waiting import after, anew, signal
 
 ALL = np.arange(256, dtype=np.uint8)
 ARRAYS = {
@@ -54,4 +54,32 @@ def test_a_signal_has_no_derivative():
   f = lambda x: (after(x, signal([x])) * x).sum()
   np.testing.assert_array_equal(
     jax.grad(lambda x: f(x) * 0 + x[0])(jnp.ones(2)), [1, 0]
+  )
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
+def test_what_a_loop_computes_anew_is_not_kept(dtype):
+  """Twice as many arrays take no more memory on the way, but for copies."""
+
+  def passes(arrays):
+    def body(i, total):
+      for x in arrays:
+        x = anew(x, signal([i, total]))
+        y = jnp.abs(x.astype(jnp.float32)) * 3
+        total += jnp.sum(y > i, dtype=jnp.int32)
+      return total
+
+    return jax.lax.fori_loop(0, 4, body, jnp.int32(0))
+
+  def kept(count):
+    arrays = [jax.ShapeDtypeStruct((128, 128), dtype)] * count
+    found = jax.jit(passes).lower(arrays).compile().memory_analysis()
+    return found.temp_size_in_bytes
+
+  copies = 4 * 128 * 128 * 2 if dtype != 'float32' else 0
+  assert kept(8) <= kept(4) + copies + 1000
+  x = jnp.asarray([-2.0, 0.5, jnp.nan, -0.0], dtype)
+  found = anew(x, signal([x]))
+  np.testing.assert_array_equal(
+    np.asarray(found).view('uint8'), np.asarray(x).view('uint8')
   )

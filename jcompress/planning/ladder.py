@@ -1,0 +1,61 @@
+"""Bytes and errors of all steps of an array of which a few were rounded."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from jcompress.numerics.monotone import monotone_cubic
+from jcompress.planning.choices import Choice
+
+Row = tuple[Choice, float, float]  # bytes, error
+_FINER = np.array([-3.0, -1.5])  # octaves below the finest that is rounded
+_BETWEEN = 48  # steps in an octave
+_LOST = 0.9  # an error with which no coarser step is worth a try
+_NONE = 1e-30
+
+
+def ladder(
+  choices: Sequence[Choice],
+  measured: Callable[[Choice], Row],
+  weights: int,
+  least: float = 0.0,
+) -> list[Row]:
+  """Rounds with one step after the other, and foretells those between.
+
+  Where weights make up for the errors of others, what is rounded is further
+  apart than the weights are, and bytes and errors with coarse steps cannot be
+  told from the weights. But their logarithms are smooth in that of the step:
+  two octaves apart they tell those between to a few percent. Steps that are
+  finer than the first take a bit more for each weight and make a quarter of the
+  error for each octave, as fine steps do.
+
+  Args:
+    choices: of one method, each with a step, from fine to coarse, the first of
+      them no coarser than the weights; at least one.
+    measured: rounds: gives a choice with its bytes and its relative error.
+    weights: that are not zero.
+    least: bytes; no step is tried that is coarser than one of fewer.
+
+  References:
+    Gish and Pierce, Asymptotically Efficient Quantizing, 1968.
+  """
+  rows = []
+  for choice in choices:
+    rows.append(measured(choice))
+    if rows[-1][1] <= least or rows[-1][2] >= _LOST:
+      break
+  tried, sizes, errors = zip(*rows, strict=True)
+  octaves = np.log2([c.settings['step'] for c in tried])
+  sizes = np.concatenate([sizes[0] - _FINER * weights / 8, sizes])
+  errors = np.concatenate([errors[0] * 4**_FINER, errors])
+  octaves = np.concatenate([octaves[0] + _FINER, octaves])
+  span = octaves[-1] - octaves[0]
+  at = np.linspace(octaves[0], octaves[-1], round(span * _BETWEEN) + 1)
+  of = lambda y: np.exp(monotone_cubic(octaves, np.log(y), at))
+  method, settings = tried[0]
+  return [
+    (Choice(method, {**settings, 'step': float(step)}), float(size), float(e))
+    for step, size, e in zip(
+      2.0**at, of(sizes), of(np.maximum(errors, _NONE)), strict=True
+    )
+  ]
