@@ -21,8 +21,9 @@ from jcompress.quantize.step_codebook import step_codebook
 from jcompress.quantize.step_feedback import step_feedback
 from jcompress.traced.kronecker import UNKNOWN, Moments
 
-_POWERS = np.arange(-4, 4.5, 0.5)  # of two, of the spread: steps
+_POWERS = np.arange(-7.5, 4.5, 0.5)  # of two, of the spread: steps
 _WITH_FEEDBACK = np.arange(-1, 16, 2)  # those between are foretold
+_MOST_VALUES = 8_000  # of a codebook; a few rows have some times as many
 _EVEN = 0.5  # of the mean of the diagonal
 
 
@@ -92,6 +93,21 @@ def has_feedback(method: str, moments: Moments = UNKNOWN) -> bool:
   return of_rows or method == 'feedback'
 
 
+def finest(method: str, w: Any) -> Choice:
+  """The finest step of a plan, without feedback.
+
+  Args:
+    method: `'steps'`, `'feedback'` or `'rows'`.
+    w: floats.
+  """
+  host = tree.to_host(w).astype(np.float64)
+  held = 2 * np.abs(host).max() / _MOST_VALUES
+  settings = {'step': float(max(np.std(host) * 2.0 ** _POWERS[0], held))}
+  if method == 'rows':
+    return Choice('rows', {**settings, 'feedback': False})
+  return Choice('steps', {**settings, 'strength': 0.0})
+
+
 def candidates(
   w: Any, methods: Sequence[str], axis: int, moments: Moments = UNKNOWN
 ) -> list[Choice]:
@@ -118,7 +134,9 @@ def candidates(
   if 'steps' in methods and spread > 0:
     method = ('steps', 'rows', 'feedback')[np.ndim(moments.inputs)]
     powers = _WITH_FEEDBACK if has_feedback(method, moments) else _POWERS
-    steps = [{'step': float(spread * 2.0**p)} for p in powers]
+    least = finest(method, w).settings['step']
+    ladder = np.maximum(spread * 2.0**powers, least)
+    steps = [{'step': step} for step in np.unique(ladder).tolist()]
     found += [Choice(method, settings) for settings in steps]
   if 'linear' in methods:
     settings = [{'bits': bits, 'axis': axis} for bits in range(2, 9)]

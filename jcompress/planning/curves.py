@@ -12,6 +12,7 @@ from jcompress.encoded import Codebook, Dense, Encoded
 from jcompress.planning.choices import (
   Choice,
   blended,
+  finest,
   has_feedback,
   quantized,
 )
@@ -73,7 +74,10 @@ def curve(
   rows = _denser([measured(c) for c in choices if c not in slow])
   if slow:
     weights = int(np.count_nonzero(tree.to_host(w)))
-    rows += ladder(slow, measured, weights, least)
+    fine = finest(slow[0].method, w)
+    size = quantized(fine, w, moments).bits() / 8
+    known = fine.settings['step'], size
+    rows += ladder(slow, measured, weights, least, known)
   found, sizes, errors = zip(*rows, strict=True)
   return Curve(found, np.array(sizes), np.array(errors), probe, probed)
 

@@ -8,7 +8,7 @@ from jcompress.numerics.monotone import monotone_cubic
 from jcompress.planning.choices import Choice
 
 Row = tuple[Choice, float, float]  # bytes, error
-_FINER = np.array([-3.0, -1.5])  # octaves below the finest that is rounded
+_FINER = -3.0, -1.5  # octaves below the finest that is rounded
 _BETWEEN = 48  # steps in an octave
 _LOST = 0.9  # an error with which no coarser step is worth a try
 _NONE = 1e-30
@@ -19,6 +19,7 @@ def ladder(
   measured: Callable[[Choice], Row],
   weights: int,
   least: float = 0.0,
+  finest: tuple[float, float] | None = None,
 ) -> list[Row]:
   """Rounds with one step after the other, and foretells those between.
 
@@ -35,6 +36,8 @@ def ladder(
     measured: rounds: gives a choice with its bytes and its relative error.
     weights: that are not zero.
     least: bytes; no step is tried that is coarser than one of fewer.
+    finest: step and bytes of the finest that is foretold, which is known; by
+      default it is three octaves below the first.
 
   References:
     Gish and Pierce, Asymptotically Efficient Quantizing, 1968.
@@ -46,9 +49,16 @@ def ladder(
       break
   tried, sizes, errors = zip(*rows, strict=True)
   octaves = np.log2([c.settings['step'] for c in tried])
-  sizes = np.concatenate([sizes[0] - _FINER * weights / 8, sizes])
-  errors = np.concatenate([errors[0] * 4**_FINER, errors])
-  octaves = np.concatenate([octaves[0] + _FINER, octaves])
+  finer = np.array(_FINER)
+  grown = sizes[0] - finer * weights / 8
+  if finest is not None:
+    below = min(np.log2(finest[0]) - octaves[0], 0.0)
+    between = finer > below + 1
+    finer = np.append(below, finer[between])[: None if below else 0]
+    grown = np.append(finest[1], grown[between])[: len(finer)]
+  sizes = np.concatenate([grown, sizes])
+  errors = np.concatenate([errors[0] * 4**finer, errors])
+  octaves = np.concatenate([octaves[0] + finer, octaves])
   span = octaves[-1] - octaves[0]
   at = np.linspace(octaves[0], octaves[-1], round(span * _BETWEEN) + 1)
   of = lambda y: np.exp(monotone_cubic(octaves, np.log(y), at))

@@ -43,3 +43,13 @@ def test_what_is_lost_or_exact_ends_well():
   assert rows[-1][0].settings['step'] == 1
   exact = ladder(CHOICES, lambda c: (c, 100.0, 0.0), 800)
   assert all(0 <= error < 1e-20 for _, _, error in exact)
+
+
+def test_the_finest_step_has_the_bytes_that_are_known():
+  rows = ladder(CHOICES, measured, 800, 0, (2**-6.0, 650.0))
+  assert rows[0][0].settings['step'] == 2**-6
+  assert rows[0][1:] == pytest.approx((650, 1e-3 / 4**6))
+  third = next(r for r in rows if r[0].settings['step'] >= 0.125)
+  assert third[1] == pytest.approx(500, rel=0.01)
+  coarse = ladder(CHOICES, measured, 800, 0, (1.5, 180.0))
+  assert coarse[0][0].settings['step'] == 1
