@@ -35,12 +35,25 @@ Times as fast as the dense network at batch 1 and 128, on two CPU cores, of
 each channel is convolved by itself.
 
 The dense network was trained for five epochs and the factors for as many more.
-With half of those (`--config.epochs.tune=4 --config.learning_rate=3e-4`) they
-come to 12.61, 11.84, 12.02, 12.49 and 11.69, `vgg_trained`, cut to 0.9 of the
-energy before, to 12.45, and with ranks of a budget of all numbers `vgg_budget`
-to 11.30, `vgg_budget_response` to 11.17, at 19.8 and 17.7 million operations.
-`low_rank` of `compact_filters.py`, two factors with a norm between from the
-start, has 11.43 with 113,482 numbers and 11,065,088 operations.
+`vgg_budget` comes to 11.30 and `vgg_budget_response` to 11.17, at 19.8 and 17.7
+million operations. `low_rank` of `compact_filters.py`, two factors with a norm
+between from the start, has 11.43 with 113,482 numbers.
+`vgg_tucker2` with ranks in multiples of 16 (`--config.multiple=16`) has 10.87
+with 107,219 numbers and 10,470,032 operations.
+
+ResNet-20 at 0.4 of the numbers (dense: 12.45, 269,434 parameters, 30,821,248
+operations), the ViT at half (20.96, 138,890, 7,702,656), `--config.share=1.5`:
+
+                         factor  again   tune  parameters        MACs    bytes
+    resnet20_svd          90.00  64.26  15.14     106,970  11,622,656  363,063
+    resnet20_response     45.79  23.15  13.35     106,970  11,622,656  363,163
+    resnet20_separable    81.70  37.76  14.35     107,482  12,249,856  365,056
+    resnet20_tucker2      86.83  46.45  14.25     102,887  11,577,821  350,670
+    vit_svd               85.80         27.98      59,018   3,788,928  199,224
+    vit_response          39.12         24.18      59,018   3,788,928  199,238
+    vit_trained           78.70         28.50      59,018   3,788,928  202,310
+    vit_budget            57.74         22.12      73,354   4,491,392  244,109
+    vit_budget_response   23.89         21.57      73,354   4,491,392  247,031
 
 The survey, on ILSVRC-2012: top-5 accuracy, speed-up and compression, of two
 factors with a norm between and of CP:

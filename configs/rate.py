@@ -68,6 +68,7 @@ def get_config(row='lenet_300_100'):
   else:
     config.bits = 6
     config.strength = TRAINED[row]
+    config.rate = 1e-3
     config.epochs = dict(dense=10.0, penalized=50.0)
     if model == 'lenet5':
       config.epochs = dict(dense=5.0, penalized=40.0)
@@ -96,9 +97,10 @@ def get_stages(config, task):
     ]
   adam = half_cosine(optax.adam, 1e-3)
   penalized = jc.entropy_penalized(config.strength, config.bits)
+  falling = half_cosine(optax.adam, config.rate)
   return [
     Train('dense', jc.identity(), adam, config.epochs.dense),
-    Train('penalized', penalized, adam, config.epochs.penalized),
+    Train('penalized', penalized, falling, config.epochs.penalized),
   ]
 
 

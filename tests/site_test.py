@@ -8,7 +8,7 @@ import tomllib
 import urllib.parse
 
 import pytest
-from made import expand, laws, names, picture, results
+from made import expand, laws, names, picture, results, sizes_picture
 
 import jcompress as jc
 
@@ -146,6 +146,18 @@ def test_the_picture_shows_what_the_tables_say():
     ':'.join(k) for k in points
   }
   assert (DOCS / 'front.png').stat().st_size < 100_000
+
+
+def test_the_pictures_of_sizes_show_what_the_tables_say():
+  found = sizes_picture.lines('sentence_sizes', '')
+  size, lost = found['gptq'][1]
+  assert size == 8_545_380 and lost == pytest.approx(1 - 0.9370)
+  assert len(found['plan']) == 5 and len(found['nf4']) == 1
+  for prefix in ('resnet20_', 'vit_'):
+    found = sizes_picture.lines('image_sizes', prefix)
+    assert [len(points) for points in found.values()] == [4] * 6
+  for config in sizes_picture.PICTURES:
+    assert (DOCS / f'results/{config}.png').stat().st_size < 100_000
 
 
 def test_the_readme_is_short_and_has_its_two_commands():

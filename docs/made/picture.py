@@ -19,8 +19,12 @@ FAMILIES = {  # a config, and the names of its rows that are LeNet-5
   'unit_pruning': 'lenet5_',
   'sharing': 'lenet5_',
   'binarization': 'lenet5_',
+  'rate': 'lenet5',
 }
-LABELS = {'binarization': 'binarization, with batch norm'}
+LABELS = {
+  'binarization': 'binarization, with batch norm',
+  'rate': 'trained for the coder',
+}
 NAMED = {
   'pruning:lenet5_dense': 'dense',
   'pruning:lenet5_nm': '2:4',
@@ -31,6 +35,7 @@ NAMED = {
   'quantization:linear_layer_4': 'pruned, 4 bits',
   'sharing:lenet5_soft_pruned_long': 'pruned, soft sharing',
   'quantization:product_64': 'vector codes',
+  'rate:lenet5': 'entropy penalized',
 }
 COLUMNS = 'trained', 'error', 'at once'
 
