@@ -121,16 +121,8 @@ from jcompress.experiments.rank_rules import by_rule, of_share, within
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 ALL = (
-  'svd',
-  'response',
-  'separable',
-  'tucker2',
-  'canonical',
-  'trained',
-  'evbmf',
-  'budget',
-  'pipeline',
-  'alone',
+  *('svd', 'response', 'separable', 'tucker2', 'canonical', 'trained'),
+  *('evbmf', 'budget', 'pipeline', 'alone'),
 )
 METHODS = {
   'lenet5': ALL,
