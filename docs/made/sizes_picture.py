@@ -43,7 +43,7 @@ def lines(config: str, prefix: str) -> Lines:
 def draw(config: str):
   """The picture of a config."""
   panels, _, loss = PICTURES[config]
-  fig, axes = plots.figure(4.2 * len(panels) + 2.8 * (len(panels) == 1), 3.7)
+  fig, axes = plots.figure(7, 3.7)
   axes.remove()
   for i, (prefix, title) in enumerate(panels.items()):
     axes = fig.add_subplot(1, len(panels), i + 1)
