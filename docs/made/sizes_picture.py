@@ -43,7 +43,7 @@ def lines(config: str, prefix: str) -> Lines:
 def draw(config: str):
   """The picture of a config."""
   panels, _, loss = PICTURES[config]
-  fig, axes = plots.figure(7, 3.7)
+  fig, axes = plots.figure(6.4, 3.4)
   axes.remove()
   for i, (prefix, title) in enumerate(panels.items()):
     axes = fig.add_subplot(1, len(panels), i + 1)
