@@ -35,16 +35,13 @@ points where magnitude loses 54 and 41, and what it leaves trains to a lower
 error. RigL on LeNet-300-100 is at 11.47 with the rate of the others, at 11.10
 with 3e-3, and 11.01 with initial weights scaled to the inputs that are left
 (Evci et al. 2022); `lenet5_rigl` had neither.
-
-Seeds 0, 1 and 2, dense 10.41, 10.21 and 10.09: `gradual` 10.59, 10.64, 10.04;
-`surgery` 10.25, 10.61, 10.33; `obd` 10.43, 10.53, 10.34.
-
-The papers on MNIST, error dense -> trained and weights before over after:
+Seeds 1, 2 (dense 10.21, 10.09): `gradual` 10.64, 10.04; `surgery` 10.61, 10.33;
+`obd` 10.53, 10.34. Papers on MNIST, error dense -> trained, then the ratio:
 
     magnitude_rounds     1.64 -> 1.59    12x       0.80 -> 0.77     12x
     surgery              2.28 -> 1.99    56x       0.91 -> 0.91    108x
 
-The others report on other networks or data.
+Others report on other networks or data.
 
 References:
   Han et al., Learning both Weights and Connections, 2015, arXiv 1506.02626.

@@ -33,9 +33,10 @@ networks have 10.25 and 8.54 % after the epochs of `deep_compression.py`:
 So LeNet-300-100 keeps the error of the dense network in 7.3 kB; the file of
 `deep_compression.py` has 19.8 kB. A higher rate is worth more on LeNet-5: with
 `--config.rate=3e-3 --config.strength=5.3e-6 --config.epochs.penalized=60` it is
-at 9.87 % in 3,127 bytes; LeNet-300-100 is at 10.03 in 7,562 with that rate. On MNIST Oktay et al. report 8.56 kB at 1.9 %
-and 2.84 kB at 1.0 %. Moving the codes of networks that were trained so gains
-nothing more: 5 bytes of 7,309 at the same error.
+at 9.87 % in 3,127 bytes; LeNet-300-100 is at 10.03 in 7,562 with that rate.
+On MNIST Oktay et al. report 8.56 kB at 1.9 % and 2.84 kB at 1.0 %. Moving
+the codes of networks that were trained so gains nothing more: 5 bytes of 7,309
+at the same error.
 
 References:
   Oktay et al., Scalable Model Compression by Entropy Penalized
