@@ -41,9 +41,9 @@ References:
 import optax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import data, recipe, tasks
+from jcompress.experiments import recipe
 from jcompress.experiments.factoring import factorize
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.teaching import taught
 
@@ -86,9 +86,7 @@ def get_config(row='identity'):
 
 def get_task(config):
   """Classes of images, by LeNet-5."""
-  dataset = data.of(config)
-  model = models.build('lenet5', classes=dataset.classes)
-  return tasks.image_classification(model, dataset, config.batch_size)
+  return image_task(config, 'lenet5')
 
 
 def get_stages(config, task):

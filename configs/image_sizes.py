@@ -79,8 +79,8 @@ References:
 import jax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import augment, data, recipe, sources, tasks
+from jcompress.experiments import augment, recipe, sources
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.one_for_all import one_for_all
 from jcompress.experiments.recipe import Begin, Train
 from jcompress.planning.choices import Choice
@@ -89,7 +89,7 @@ DENSE = {
   'resnet20': ('structure.py:resnet20_dense', 'dense'),
   'vit': ('images.py:vit', 'dense'),
 }
-OPTIONS = {'vit': dict(layers=4, width=64, heads=4, hidden=128)}
+VIT = dict(layers=4, width=64, heads=4, hidden=128)
 METHODS = {
   'nearest': ('linear', {}),
   'hqq': ('hqq', {}),
@@ -116,13 +116,9 @@ def get_config(row='resnet20_plan_4'):
 
 def get_task(config):
   """Classes of images."""
-  dataset = data.of(config)
-  options = {'name': config.model, **OPTIONS.get(config.model, {})}
-  model = models.build(classes=dataset.classes, **options)
-  shift = augment.shifted(2) if config.model == 'vit' else None
-  return tasks.image_classification(
-    model, dataset, config.batch_size, augment=shift
-  )
+  if config.model == 'vit':
+    return image_task(config, 'vit', augment=augment.shifted(2), **VIT)
+  return image_task(config, config.model)
 
 
 def get_stages(config, task):

@@ -24,8 +24,8 @@ import functools
 import optax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import augment, data, recipe, tasks
+from jcompress.experiments import augment, recipe
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Train, half_cosine
 
 ROWS = 'resnet20', 'vit'
@@ -47,13 +47,9 @@ def get_config(row='resnet20'):
 
 def get_task(config):
   """Classes of images, shifted by up to two pixels in training."""
-  dataset = data.of(config)
-  model = models.build(
-    config.model, classes=dataset.classes, **config.options.to_dict()
-  )
-  return tasks.image_classification(
-    model, dataset, config.batch_size, augment=augment.shifted(2)
-  )
+  options = config.options.to_dict()
+  shift = augment.shifted(2)
+  return image_task(config, config.model, augment=shift, **options)
 
 
 def get_stages(config, task):

@@ -39,8 +39,8 @@ References:
 import optax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import data, recipe, tasks
+from jcompress.experiments import recipe
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 METHODS = 'hard_concrete', 'variational_dropout'
@@ -75,9 +75,7 @@ def get_config(row='hard_concrete'):
 
 def get_task(config):
   """Classes of images, by one of the LeNets."""
-  dataset = data.of(config)
-  model = models.build(config.model, classes=dataset.classes)
-  return tasks.image_classification(model, dataset, config.batch_size)
+  return image_task(config, config.model)
 
 
 def get_stages(config, task):

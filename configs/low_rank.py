@@ -113,10 +113,10 @@ References:
 import optax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import augment, data, minilm, recipe, tasks
+from jcompress.experiments import augment, minilm, recipe
 from jcompress.experiments.changes import recalibrate
 from jcompress.experiments.factoring import factorize
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.rank_rules import by_rule, of_share, within
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
@@ -138,10 +138,8 @@ DENSE = {
   'resnet20': ('structure.py:resnet20_dense', 'dense'),
   'vit': ('images.py:vit', 'dense'),
 }
-OPTIONS = {
-  'vgg': dict(name='compact_vgg', maps=(32, 32, 64, 64, 128, 128)),
-  'vit': dict(layers=4, width=64, heads=4, hidden=128),
-}
+MAPS = 32, 32, 64, 64, 128, 128
+VIT = dict(layers=4, width=64, heads=4, hidden=128)
 BEHIND_THE_FIRST = {
   'lenet5': '(?:conv2|fc1)/kernel',
   'vgg': 'conv[2-6]/kernel',
@@ -182,13 +180,11 @@ def get_task(config):
   """Classes of images; or embeddings of sentences, as they were."""
   if config.model == 'minilm':
     return minilm.sentence_task(minilm.model(), batch_size=config.batch_size)
-  dataset = data.of(config)
-  options = {'name': config.model, **OPTIONS.get(config.model, {})}
-  model = models.build(classes=dataset.classes, **options)
-  shift = augment.shifted(2) if config.model == 'vit' else None
-  return tasks.image_classification(
-    model, dataset, config.batch_size, augment=shift
-  )
+  if config.model == 'vit':
+    return image_task(config, 'vit', augment=augment.shifted(2), **VIT)
+  if config.model == 'vgg':
+    return image_task(config, 'compact_vgg', maps=MAPS)
+  return image_task(config, config.model)
 
 
 def get_stages(config, task):

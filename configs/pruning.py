@@ -59,9 +59,10 @@ import jax.numpy as jnp
 import optax
 
 import jcompress as jc
-from jcompress import curvature, models
-from jcompress.experiments import data, recipe, sources, tasks
+from jcompress import curvature
+from jcompress.experiments import recipe, sources
 from jcompress.experiments.changes import change_params, keep_mask
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 METHODS = (
@@ -101,9 +102,7 @@ def get_config(row='dense'):
 
 def get_task(config):
   """Classes of images, by one of the LeNets."""
-  dataset = data.of(config)
-  model = models.build(config.model, classes=dataset.classes)
-  return tasks.image_classification(model, dataset, config.batch_size)
+  return image_task(config, config.model)
 
 
 def get_stages(config, task):

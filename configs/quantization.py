@@ -59,8 +59,8 @@ import numpy as np
 import optax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import data, recipe, sources, tasks
+from jcompress.experiments import recipe, sources
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 SCALARS = 'hessian', 'uniform', 'uniform_hessian', 'ecsq'
@@ -92,9 +92,7 @@ def get_config(row='pruned'):
 
 def get_task(config):
   """Classes of images, by LeNet-5."""
-  dataset = data.of(config)
-  model = models.build(config.model, classes=dataset.classes)
-  return tasks.image_classification(model, dataset, config.batch_size)
+  return image_task(config, config.model)
 
 
 def get_stages(config, task):

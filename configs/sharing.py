@@ -54,8 +54,8 @@ import numpy as np
 import optax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import data, recipe, tasks
+from jcompress.experiments import recipe
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 METHODS = (
@@ -106,11 +106,7 @@ def get_config(row='hashed_8'):
 
 def get_task(config):
   """Classes of images, by one of the LeNets, whole or narrow."""
-  dataset = data.of(config)
-  model = models.build(
-    config.model, classes=dataset.classes, features=tuple(config.features)
-  )
-  return tasks.image_classification(model, dataset, config.batch_size)
+  return image_task(config, config.model, features=tuple(config.features))
 
 
 def get_stages(config, task):

@@ -49,9 +49,9 @@ References:
 import optax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import data, recipe, tasks
+from jcompress.experiments import recipe
 from jcompress.experiments.changes import recalibrate
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.removal import (
   channel_graph,
@@ -102,12 +102,10 @@ def get_config(row='resnet20_dense'):
 
 def get_task(config):
   """Classes of images."""
-  dataset = data.of(config)
   options = {}
   if config.method == 'scratch':
     options['features'] = (*config.filters, FEATURES[-1])
-  model = models.build(config.model, classes=dataset.classes, **options)
-  return tasks.image_classification(model, dataset, config.batch_size)
+  return image_task(config, config.model, **options)
 
 
 def get_stages(config, task):

@@ -66,9 +66,10 @@ import jax
 import optax
 
 import jcompress as jc
-from jcompress import distill, models
-from jcompress.experiments import data, guiding, peers, recipe, tasks
+from jcompress import distill
+from jcompress.experiments import guiding, peers, recipe
 from jcompress.experiments.helping import drop_helpers
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.tasks import labels_of, logits_of
 from jcompress.experiments.teaching import taught
@@ -122,11 +123,7 @@ def get_config(row='half_soft'):
 
 def get_task(config):
   """Classes of images, by a LeNet-5, whole or small."""
-  dataset = data.of(config)
-  model = models.build(
-    'lenet5', classes=dataset.classes, features=tuple(config.features)
-  )
-  return tasks.image_classification(model, dataset, config.batch_size)
+  return image_task(config, 'lenet5', features=tuple(config.features))
 
 
 def get_stages(config, task):

@@ -33,8 +33,8 @@ import jax
 import optax
 
 import jcompress as jc
-from jcompress import models
-from jcompress.experiments import data, recipe, sources, tasks
+from jcompress.experiments import recipe, sources
+from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.removal import remove
 
@@ -63,9 +63,7 @@ def get_config(row='biased_decay'):
 
 def get_task(config):
   """Classes of images, by one of the LeNets."""
-  dataset = data.of(config)
-  model = models.build(config.model, classes=dataset.classes)
-  return tasks.image_classification(model, dataset, config.batch_size)
+  return image_task(config, config.model)
 
 
 def get_stages(config, task):
