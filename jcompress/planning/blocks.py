@@ -73,8 +73,8 @@ def _shape(leaf):
       return None
   elif not isinstance(part, encoded.Codebook):
     return None
-  shape = leaf.shape if part is not leaf else jnp.shape(part.codes)
   is_packed = part is not leaf
+  shape = leaf.shape if is_packed else jnp.shape(part.codes)
   if len(shape) != 2 or (is_packed and shape[0] % (8 // leaf.each)):
     return None
   return shape

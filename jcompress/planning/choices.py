@@ -100,12 +100,20 @@ def finest(method: str, w: Any) -> Choice:
     method: `'steps'`, `'feedback'` or `'rows'`.
     w: floats.
   """
-  host = tree.to_host(w).astype(np.float64)
-  held = 2 * np.abs(host).max() / _MOST_VALUES
-  settings = {'step': float(max(np.std(host) * 2.0 ** _POWERS[0], held))}
+  settings = {'step': float(max(_spread(w) * 2.0 ** _POWERS[0], _held(w)))}
   if method == 'rows':
     return Choice('rows', {**settings, 'feedback': False})
   return Choice('steps', {**settings, 'strength': 0.0})
+
+
+def _spread(w):
+  return float(np.std(tree.to_host(w), dtype=np.float64))
+
+
+def _held(w):
+  """A step that is not too fine for a codebook."""
+  host = tree.to_host(w)
+  return 2 * max(float(host.max()), -float(host.min())) / _MOST_VALUES
 
 
 def candidates(
@@ -130,13 +138,12 @@ def candidates(
     )
   found = [Choice('float', {})]
   has_moments = np.ndim(moments.inputs) == 2
-  spread = float(np.std(tree.to_host(w), dtype=np.float64))
+  spread = _spread(w)
   if 'steps' in methods and spread > 0:
     method = ('steps', 'rows', 'feedback')[np.ndim(moments.inputs)]
     powers = _WITH_FEEDBACK if has_feedback(method, moments) else _POWERS
-    least = finest(method, w).settings['step']
-    ladder = np.maximum(spread * 2.0**powers, least)
-    steps = [{'step': step} for step in np.unique(ladder).tolist()]
+    ladder = np.unique(np.maximum(spread * 2.0**powers, _held(w)))
+    steps = [{'step': step} for step in ladder.tolist()]
     found += [Choice(method, settings) for settings in steps]
   if 'linear' in methods:
     settings = [{'bits': bits, 'axis': axis} for bits in range(2, 9)]

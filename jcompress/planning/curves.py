@@ -77,7 +77,7 @@ def curve(
     fine = finest(slow[0].method, w)
     size = quantized(fine, w, moments).bits() / 8
     known = fine.settings['step'], size
-    rows += ladder(slow, measured, weights, least, known)
+    rows += ladder(slow, measured, weights, known, least)
   found, sizes, errors = zip(*rows, strict=True)
   return Curve(found, np.array(sizes), np.array(errors), probe, probed)
 

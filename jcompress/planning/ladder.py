@@ -18,8 +18,8 @@ def ladder(
   choices: Sequence[Choice],
   measured: Callable[[Choice], Row],
   weights: int,
+  finest: tuple[float, float],
   least: float = 0.0,
-  finest: tuple[float, float] | None = None,
 ) -> list[Row]:
   """Rounds with one step after the other, and foretells those between.
 
@@ -35,9 +35,8 @@ def ladder(
       them no coarser than the weights; at least one.
     measured: rounds: gives a choice with its bytes and its relative error.
     weights: that are not zero.
+    finest: step and bytes of the finest that is foretold, which is known.
     least: bytes; no step is tried that is coarser than one of fewer.
-    finest: step and bytes of the finest that is foretold, which is known; by
-      default it is three octaves below the first.
 
   References:
     Gish and Pierce, Asymptotically Efficient Quantizing, 1968.
@@ -49,16 +48,14 @@ def ladder(
       break
   tried, sizes, errors = zip(*rows, strict=True)
   octaves = np.log2([c.settings['step'] for c in tried])
-  finer = np.array(_FINER)
-  grown = sizes[0] - finer * weights / 8
-  if finest is not None:
-    below = min(np.log2(finest[0]) - octaves[0], 0.0)
-    between = finer > below + 1
-    finer = np.append(below, finer[between])[: None if below else 0]
-    grown = np.append(finest[1], grown[between])[: len(finer)]
-  sizes = np.concatenate([grown, sizes])
-  errors = np.concatenate([errors[0] * 4**finer, errors])
-  octaves = np.concatenate([octaves[0] + finer, octaves])
+  below = np.log2(finest[0]) - octaves[0]
+  if below < 0:
+    between = np.array([x for x in _FINER if x > below + 1])
+    finer = np.append(below, between)
+    grown = np.append(finest[1], sizes[0] - between * weights / 8)
+    sizes = np.concatenate([grown, sizes])
+    errors = np.concatenate([errors[0] * 4**finer, errors])
+    octaves = np.concatenate([octaves[0] + finer, octaves])
   span = octaves[-1] - octaves[0]
   at = np.linspace(octaves[0], octaves[-1], round(span * _BETWEEN) + 1)
   of = lambda y: np.exp(monotone_cubic(octaves, np.log(y), at))
