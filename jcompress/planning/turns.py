@@ -8,7 +8,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Literal
 
 from jcompress import encoded
-from jcompress.planning import blocks
+from jcompress.planning import block_products
 from jcompress.traced import jaxprs, waiting
 
 # Only another arrangement of the numbers: what reads it can read the original.
@@ -144,7 +144,7 @@ def _in_blocks(eqn, inputs):
     return None
   x, leaf = inputs
   is_other = isinstance(x, _Later) or not leaf.is_large
-  return None if is_other else blocks.product(eqn, x, leaf.leaf)
+  return None if is_other else block_products.product(eqn, x, leaf.leaf)
 
 
 def _can_wait(eqn, inputs):
