@@ -1,6 +1,10 @@
-"""No import runs up: a room uses only those on the floors below it."""
+"""No import runs up: a room uses only those on the floors below it.
+
+And no two tests have one name.
+"""
 
 import ast
+import collections
 import pathlib
 
 import pytest
@@ -77,3 +81,11 @@ def test_an_import_that_leads_up_is_seen():
     '__init__',
   ]
   assert list(rooms_used('import jcompress as jc, numpy')) == ['__init__']
+
+
+def test_names_of_tests_differ():
+  """Tests without packages are imported by the name of their file alone."""
+  paths = pathlib.Path(__file__).parent.rglob('*_test.py')
+  counts = collections.Counter(path.name for path in paths)
+  assert len(counts) > 300
+  assert [name for name, count in counts.items() if count > 1] == []
