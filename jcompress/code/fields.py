@@ -184,7 +184,8 @@ def _to_plain(value, what):
     return value
   raise ValueError(
     f'{what} is a static field of type {type(value).__name__}: it must be '
-    'None, bool, int, float, str, bytes, a dtype, or a tuple of these.'
+    'None, bool, int, float, str, bytes, a dtype of arrays, or a tuple of '
+    'these.'
   )
 
 

@@ -80,6 +80,9 @@ def test_static_fields_must_be_plain():
   leaf = Multiplied(jnp.arange(3.0), None, 'a', (len,), np.dtype('float32'))
   with pytest.raises(ValueError, match='w.options is a static field'):
     layouts.encode(leaf, 'auto', 'w')
+  leaf = Multiplied(jnp.arange(3.0), None, 'a', (), np.dtype('complex64'))
+  with pytest.raises(ValueError, match='w.dtype is a static field'):
+    layouts.encode(leaf, 'auto', 'w')
 
 
 def test_fields_must_be_arrays():
