@@ -193,12 +193,12 @@ def _from_plain(value):
   if type(value) is list:
     return tuple(_from_plain(v) for v in value)
   if type(value) is dict:
-    number = value.get(_DTYPE)
+    number, name = value.get(_DTYPE), value.get('dtype')  # name: before 4
     if type(number) is int and 0 <= number < len(heads.DTYPES):
-      value = {'dtype': heads.DTYPES[number]}  # as files of versions 1 to 3
-    if len(value) != 1 or value.get('dtype') not in heads.DTYPES:
+      name = heads.DTYPES[number]
+    if len(value) != 1 or name not in heads.DTYPES:
       raise ValueError(f'Damaged static field: {value}.')
-    return jnp.dtype(value['dtype'])
+    return jnp.dtype(name)
   return value
 
 

@@ -41,7 +41,8 @@ INFLATION, FREE_INFLATION = 16, 1 << 16  # of bytes of the header
 CRC = 4
 UNKNOWN = len(heads.DTYPES)  # a dtype that only the leaf itself knows
 
-# What a frame may refer to: the header of a small network, for its names.
+# What a frame of version 4 may refer to, always the same: the header of a small
+# network, for its names.
 _LAYERS = 'conv1', 'conv2', 'fc1', 'fc2', 'fc3'
 _PARAMS: dict[str, Any] = {
   name: {'bias': 2 * i, 'kernel': 2 * i + 1} for i, name in enumerate(_LAYERS)

@@ -68,7 +68,9 @@ def test_static_fields_without_a_default_are_always_written():
     layouts.decode(record, 'LowRank')
 
 
-@pytest.mark.parametrize('bad', [{0: 26}, {0: -1}, {0: True}, {1: 11}, {}])
+@pytest.mark.parametrize(
+  'bad', [{0: 26}, {0: -1}, {0: True}, {0: 11, 1: 0}, {1: 11}, {}]
+)
 def test_static_fields_of_no_dtype_are_refused(bad):
   static = wire.prefixed(plain.dumps([None, bad], 'static'))
   reader = wire.Reader(static + b'\0\0', 'test')
