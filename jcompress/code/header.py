@@ -43,16 +43,17 @@ UNKNOWN = len(heads.DTYPES)  # a dtype that only the leaf itself knows
 
 # What a frame of version 4 may refer to, always the same: the header of a small
 # network, for its names.
-_LAYERS = 'conv1', 'conv2', 'fc1', 'fc2', 'fc3'
+_LAYERS = 'conv1', 'conv2', 'fc1', 'fc2', 'fc3', 'Conv_0', 'Dense_0'
 _PARAMS: dict[str, Any] = {
   name: {'bias': 2 * i, 'kernel': 2 * i + 1} for i, name in enumerate(_LAYERS)
 }
 TYPICAL = plain.dumps(
   [
     {
-      'params': _PARAMS | {'norm1': {'bias': 10, 'scale': 11}},
-      'batch_stats': {'norm1': {'mean': 12, 'var': 13}},
-      'embedding': 14,
+      'params': _PARAMS | {'BatchNorm_0': {'bias': 14, 'scale': 15}},
+      'batch_stats': {'BatchNorm_0': {'mean': 16, 'var': 17}},
+      'LayerNorm_0': 18,
+      'embedding': 19,
     },
     ['Codebook', 'Dense', 'Quantized', 'Sparse'],
     [[0, 10, 0, 11, 20]],
@@ -60,8 +61,8 @@ TYPICAL = plain.dumps(
       'recipe': '',
       'seed': 0,
       'task': 'image_classification',
-      'data': 'fashion_mnist',
-      'model': {'name': 'lenet5', 'options': {}},
+      'data': '',
+      'model': {'name': '', 'options': {}},
     },
   ],
   'header',
