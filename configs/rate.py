@@ -15,28 +15,28 @@ On all of Fashion-MNIST, errors and bytes of the decoded file, where the dense
 networks have 10.25 and 8.54 % after the epochs of `deep_compression.py`:
 
                            seed  error  bytes   ratio
-    lenet_300_100             0  10.27  7,309  145.9x
-    lenet_300_100             1  10.08  7,267  146.8x
-    lenet_300_100             2  10.14  7,469  142.8x
-    lenet_300_100_small       0  11.35  3,542  301.1x
-    lenet_300_100_smaller     0  13.37  1,901  561.0x
-    lenet_300_100_smaller     1  13.16  1,911  558.1x
-    lenet5                    0   9.19  4,381  393.6x
-    lenet5_small              0  10.49  2,648  651.2x
-    deep_lenet_300_100        0  10.27 15,668   68.1x
+    lenet_300_100             0  10.27  7,065  150.9x
+    lenet_300_100             1  10.08  7,023  151.8x
+    lenet_300_100             2  10.14  7,228  147.5x
+    lenet_300_100_small       0  11.35  3,303  322.9x
+    lenet_300_100_smaller     0  13.37  1,662  641.7x
+    lenet_300_100_smaller     1  13.16  1,672  637.8x
+    lenet5                    0   9.19  4,064  424.3x
+    lenet5_small              0  10.49  2,336  738.2x
+    deep_lenet_300_100        0  10.27 15,554   68.6x
     deep_lenet_300_100        1  10.59 15,763   67.7x
-    deep_lenet_300_100        2  10.30 15,568   68.5x
-    soft_lenet_300_100        0  10.73 13,417   79.5x
-    soft_lenet_300_100        1  10.68 13,999   76.2x
-    soft_lenet_300_100        2  10.55 14,034   76.0x
+    deep_lenet_300_100        2  10.30 15,460   69.0x
+    soft_lenet_300_100        0  10.73 13,314   80.1x
+    soft_lenet_300_100        1  10.68 13,889   76.8x
+    soft_lenet_300_100        2  10.55 13,924   76.6x
 
-So LeNet-300-100 keeps the error of the dense network in 7.3 kB; the file of
+So LeNet-300-100 keeps the error of the dense network in 7.1 kB; the file of
 `deep_compression.py` has 19.8 kB. A higher rate is worth more on LeNet-5: with
 `--config.rate=3e-3 --config.strength=5.3e-6 --config.epochs.penalized=60` it is
-at 9.87 % in 3,127 bytes; LeNet-300-100 is at 10.03 in 7,562 with that rate.
+at 9.87 % in 2,805 bytes; LeNet-300-100 is at 10.03 in 7,325 with that rate.
 On MNIST Oktay et al. report 8.56 kB at 1.9 % and 2.84 kB at 1.0 %. Moving
-the codes of networks that were trained so gains nothing more: 5 bytes of 7,309
-at the same error.
+the codes of networks that were trained so gains nothing more: 5 bytes at
+the same error.
 
 References:
   Oktay et al., Scalable Model Compression by Entropy Penalized

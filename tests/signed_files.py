@@ -16,31 +16,31 @@ def parts(data):
   size, is_frame = divmod(reader.varint(), 2)
   head = wire.Reader(reader.take(size), 'test')
   length = head.varint() if is_frame else 0
-  head = frames.inflate(head.rest(), length, 'test') if length else head.rest()
+  head = head.rest()
+  if is_frame:
+    head = frames.inflate(head, length, 'test', header.TYPICAL)
+  reader.prefixed()
   reader.take(4)
   return msgpack.unpackb(head, strict_map_key=False), reader.rest()
 
 
-def framed(head):
+def framed(head, sums=b''):
   """A file without records, of the bytes behind its version."""
-  start = header.MAGIC + bytes([header.VERSION]) + head
+  start = header.MAGIC + bytes([header.VERSION]) + head + wire.prefixed(sums)
   return start + zlib.crc32(start).to_bytes(4, 'little')
 
 
-def build(head, body):
-  """Inverts `parts`."""
-  packed = msgpack.packb(head)
-  return framed(wire.varint(2 * len(packed)) + packed) + body
-
-
 def signed(head, body):
-  """The file with the checksums of its records made right."""
-  at = 0
-  for leaf in head[2]:
+  """Inverts `parts`, with right checksums of any header and records."""
+  packed = msgpack.packb(head)
+  leaves = head[2] if isinstance(head, list) and len(head) > 2 else []
+  sums, at = b'', 0
+  for leaf in leaves if isinstance(leaves, list) else []:
     if isinstance(leaf, list):
-      leaf[2] = zlib.crc32(body[at : at + leaf[1]])
-      at += leaf[1]
-  return build(head, body)
+      size = leaf[1] if len(leaf) > 1 and isinstance(leaf[1], int) else 0
+      sums += zlib.crc32(body[at : at + size]).to_bytes(4, 'little')
+      at += size
+  return framed(wire.varint(2 * len(packed)) + packed, sums) + body
 
 
 def old_signed(body):

@@ -20,8 +20,24 @@
   const { JczError, Reader, fail, inflate } = streams;
   const { DTYPES, Float, itemSize, loads } = leaves;
   const MAGIC = [0x89, 0x4a, 0x43, 0x5a, 0x0d, 0x0a, 0x1a, 0x0a];
-  const VERSION = 3;
+  const VERSION = 4;
   const UNKNOWN = DTYPES.length;
+
+  // What a frame of a header may refer to, as the page on the format has it.
+  const TYPICAL = Uint8Array.from(
+    '\x94\x84\xa6params\x88\xa5conv1\x82\xa4bias\0\xa6kernel\x01\xa5conv2\x82' +
+    '\xa4bias\x02\xa6kernel\x03\xa3fc1\x82\xa4bias\x04\xa6kernel\x05\xa3fc2\x82' +
+    '\xa4bias\x06\xa6kernel\x07\xa3fc3\x82\xa4bias\x08\xa6kernel\x09\xa6Conv_0' +
+    '\x82\xa4bias\x0a\xa6kernel\x0b\xa7Dense_0\x82\xa4bias\x0c\xa6kernel\x0d' +
+    '\xabBatchNorm_0\x82\xa4bias\x0e\xa5scale\x0f\xabbatch_stats\x81\xabBatchNo' +
+    'rm_0\x82\xa4mean\x10\xa3var\x11\xabLayerNorm_0\x12\xa9embedding\x13\x94' +
+    '\xa8Codebook\xa5Dense\xa9Quantized\xa6Sparse\x91\x95\0\x0a\0\x0b\x14\x85' +
+    '\xa6recipe\xa0\xa4seed\0\xa4task\xb4image_classification\xa4data\xa0\xa5mo' +
+    'del\x82\xa4name\xa0\xa7options\x80',
+    (c) => c.charCodeAt(0)
+  );
+
+  const uint32 = ([a, b, c, d]) => (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
 
   const isCount = (n) => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0;
 
@@ -118,16 +134,16 @@
   function readHeader(data) {
     checkStart(data);
     const version = data[8];
-    const isOld = version < VERSION;
+    const isOld = version < 3;
     if (isOld) checkDigest(data);
     const reader = new Reader(data, 'file');
     reader.take(9);
     const twice = reader.varint();
     let header = reader.take(Math.floor(twice / 2));
+    const sums = version > 3 ? reader.prefixed() : null;
     if (!isOld) {
       const sum = crc32(data.subarray(0, reader.at));
-      const [a, b, c, d] = reader.take(4);
-      if (sum !== (a | (b << 8) | (c << 16) | (d << 24)) >>> 0) {
+      if (sum !== uint32(reader.take(4))) {
         fail('file', 'the checksum of its header is wrong; is it truncated');
       }
     }
@@ -138,13 +154,13 @@
       if (length > 65536 + (isOld ? 64 : 16) * small.length) {
         fail('header', `${length} bytes in ${small.length}`);
       }
-      header = inflate(small, length, 'header');
+      header = inflate(small, length, 'header', version > 3 ? TYPICAL : undefined);
     }
-    return parse(loads(header, 'header'), version, reader);
+    return parse(loads(header, 'header'), version, sums, reader);
   }
 
-  function parse(header, version, reader) {
-    const isOld = version < VERSION;
+  function parse(header, version, sums, reader) {
+    const isOld = version < 3;
     if (!Array.isArray(header) || header.length < 3 || header.length > 4) {
       fail('header', 'not tree, kinds, leaves, metadata');
     }
@@ -161,6 +177,7 @@
       of = [];
       for (let i = 0; i < listed.length; i += 2) of.push(listed.slice(i, i + 2));
     }
+    if (sums) putChecksums(of, sums);
     const entries = [];
     let at = reader.at;
     of.forEach((leaf, i) => {
@@ -179,6 +196,15 @@
       fail('header', 'a record that no leaf has');
     }
     return { version, isOld, entries, paths, metadata };
+  }
+
+  /** Those of the records into their leaves, where version 3 has them. */
+  function putChecksums(of, sums) {
+    const own = of.filter(Array.isArray);
+    if (sums.length !== 4 * own.length) fail('header', 'not a checksum a record');
+    own.forEach((leaf, i) => {
+      leaf.splice(2, 0, uint32(sums.subarray(4 * i, 4 * i + 4)));
+    });
   }
 
   function readEntry(leaf, kinds, isOld) {
@@ -283,12 +309,12 @@
     /** The encoded leaf of a number in `leaves`: `{kind, fields}`. */
     read(index) {
       const { number } = this.header.paths[index];
-      const { kind, count } = this.header.entries[number];
+      const { kind, count, shape = null } = this.header.entries[number];
       const allowed = this.header.isOld
         ? 4096 * this.data.length + 2 ** 22
         : count;
       return this.named(index, () =>
-        streams.atMost(allowed, () => leaves.readLeaf(this.whole(number), kind))
+        streams.atMost(allowed, () => leaves.readLeaf(this.whole(number), kind, shape))
       );
     }
 

@@ -161,6 +161,17 @@
     return { dtype: DTYPES[first & 31], shape, way: first >> 5 };
   }
 
+  /** The head of codes: without axes where the shape is known and the same. */
+  function readCodesHead(reader, stated) {
+    const first = reader.data[reader.at];
+    if (first >> 5 === 0) return readHead(reader);
+    reader.byte();
+    if (first >> 5 !== 1 || !stated || (first & 31) >= DTYPES.length) {
+      fail(reader.what, 'a head of codes without a shape');
+    }
+    return { dtype: DTYPES[first & 31], shape: stated };
+  }
+
   const [RAW, ZSTD, PLANES, LETTERS, RANGE, MASK] = [0, 1, 2, 3, 4, 5];
 
   function decodeArray(record) {
@@ -345,6 +356,8 @@
     Scaled: [['factor'], ['dtype']],
     Tied: [[], ['kind', 'shape', 'inputs']],
   };
+  // Static fields that are not written where all are these.
+  const DEFAULTS = { tile: null, dtype: 'float32' };
   const HOLDERS = ['Stacked', 'Scaled', 'Tied'];
   const GRIDS = {
     Quantized: ['scale', 'zero'],
@@ -352,24 +365,31 @@
     Rotated: ['scale', 'centers', 'signs'],
   };
   const CODEBOOK = { 2: codes.FLAT, 3: codes.SPLIT, 8: codes.JOINT };
-  const QUANTIZED = { 4: codes.FLAT, 5: codes.SPLIT, 9: codes.JOINT };
+  const QUANTIZED = { 11: codes.FLAT, 12: codes.SPLIT, 13: codes.JOINT };
+  const OLD_QUANTIZED = { 4: codes.FLAT, 5: codes.SPLIT, 9: codes.JOINT };
+
+  /** The type of a static field: a map of its number, or (older) of its name. */
+  function dtypeOf(map, what) {
+    const isMap = map instanceof Map && map.size === 1;
+    const name = isMap && (map.has(0) ? DTYPES[map.get(0)] : map.get('dtype'));
+    return DTYPES.includes(name) ? name : fail(what, 'not a dtype');
+  }
 
   /** Reads static fields and some of the arrays of a kind. */
   function readFields(reader, kind, names) {
     const statics = KINDS[kind][1];
     const fields = {};
-    if (statics.length) {
-      const values = loads(reader.prefixed(), `${reader.what} static fields`);
+    const part = statics.length ? reader.prefixed() : '';
+    if (statics.length && !part.length) {
+      if (!statics.every((name) => name in DEFAULTS)) fail(reader.what, 'no static fields');
+      statics.forEach((name) => (fields[name] = DEFAULTS[name]));
+    } else if (statics.length) {
+      const values = loads(part, `${reader.what} static fields`);
       if (!Array.isArray(values) || values.length !== statics.length) {
         fail(reader.what, `not the static fields ${statics}`);
       }
       statics.forEach((name, i) => (fields[name] = values[i]));
-    }
-    if ('dtype' in fields) {
-      const { dtype } = fields;
-      const name = dtype instanceof Map && dtype.size === 1 && dtype.get('dtype');
-      if (!DTYPES.includes(name)) fail(reader.what, 'not a dtype');
-      fields.dtype = name;
+      if ('dtype' in fields) fields.dtype = dtypeOf(fields.dtype, reader.what);
     }
     for (const name of names) {
       const part = reader.prefixed();
@@ -385,8 +405,8 @@
     return fields;
   }
 
-  /** Reads a leaf: `{kind, fields}`. */
-  function readLeaf(record, kind) {
+  /** Reads a leaf, of a shape that may be stated: `{kind, fields}`. */
+  function readLeaf(record, kind, stated = null) {
     const reader = new Reader(record, `${kind} leaf`);
     let layout = reader.byte();
     if (layout & 128) reader.prefixed();
@@ -395,11 +415,20 @@
       throw new JczError(`Unknown kind of leaf ${JSON.stringify(kind)}.`);
     }
     let fields;
-    if (layout === 1 && kind === 'Sparse') fields = readSparse(reader);
+    if (layout === 1 && kind === 'Sparse') fields = readSparse(reader, stated);
     else if (layout in CODEBOOK && kind === 'Codebook') {
-      fields = readCodebook(reader, CODEBOOK[layout]);
+      fields = readCodebook(reader, CODEBOOK[layout], stated);
     } else if (layout in QUANTIZED && GRIDS[kind]) {
-      fields = readGrid(reader, kind, QUANTIZED[layout]);
+      fields = readFields(reader, kind, GRIDS[kind]);
+      const z = reader.varint();
+      const low = z % 2 ? -(z + 1) / 2 : z / 2;
+      readSteps(reader, fields, low, QUANTIZED[layout], stated);
+    } else if (layout in OLD_QUANTIZED && GRIDS[kind]) {
+      const inner = new Reader(reader.prefixed(), reader.what);
+      fields = readFields(inner, kind, GRIDS[kind]);
+      inner.end();
+      const low = reader.varint() - 32768;
+      readSteps(reader, fields, low, OLD_QUANTIZED[layout], null);
     } else if (layout === 6 && kind === 'Stacked') fields = readStacked(reader);
     else if (layout === 7 && kind === 'Scaled') {
       fields = readHolder(reader, kind, ['factor']);
@@ -414,8 +443,8 @@
     return { kind, fields };
   }
 
-  function readSparse(reader) {
-    const { dtype, shape } = readHead(reader);
+  function readSparse(reader, stated) {
+    const { dtype, shape } = readCodesHead(reader, stated);
     const mask = codes.decodeMask(reader.prefixed(), shape);
     const kept = decodeArray(reader.rest());
     let count = 0;
@@ -432,9 +461,9 @@
     };
   }
 
-  function readCodebook(reader, way) {
+  function readCodebook(reader, way, stated) {
     const centers = decodeArray(reader.prefixed());
-    const { dtype, shape } = readHead(reader);
+    const { dtype, shape } = readCodesHead(reader, stated);
     if (centers.shape.length !== 1 || isFloat(dtype) || dtype === 'bool') {
       fail(reader.what, `centers [${centers.shape}], codes ${dtype}`);
     }
@@ -469,12 +498,9 @@
     return integersFrom(found, BigInt(low), dtype);
   }
 
-  function readGrid(reader, kind, way) {
-    const inner = new Reader(reader.prefixed(), reader.what);
-    const fields = readFields(inner, kind, GRIDS[kind]);
-    inner.end();
-    const low = reader.varint() - 32768;
-    const { dtype, shape } = readHead(reader);
+  /** Adds the codes to the other fields. */
+  function readSteps(reader, fields, low, way, stated) {
+    const { dtype, shape } = readCodesHead(reader, stated);
     if (isFloat(dtype) || dtype === 'bool' || itemSize(dtype) > 2) {
       fail(reader.what, `codes ${dtype}`);
     }
@@ -486,7 +512,6 @@
       if (all.some((c) => c < 0)) fail(reader.what, 'a negative code');
       checkCodes(all, fields.centers.words.length, reader.what);
     }
-    return fields;
   }
 
   function readStacked(reader) {

@@ -1,8 +1,9 @@
 /**
- * Reads one zstd frame without its magic number (RFC 8878): no dictionaries,
- * no checksums, which no file of jcompress has.
+ * Reads one zstd frame without its magic number (RFC 8878): no checksums, which
+ * no file of jcompress has.
  *
- * inflate(data, size, what) gives exactly `size` bytes or throws a JczError.
+ * inflate(data, size, what, known) gives exactly `size` bytes or throws a
+ * JczError; the frame may refer to the bytes `known`, as if they stood before it.
  */
 (function (root, factory) {
   if (typeof module === 'object') module.exports = factory();
@@ -437,11 +438,13 @@
     return 1 + (single ? 0 : 1) + sizeBytes;
   }
 
-  function inflate(data, size, what) {
+  function inflate(data, size, what, known = new Uint8Array()) {
     if (size > 65536 * (data.length + 1)) {
       throw new JczError(`Damaged ${what}: ${size} bytes in ${data.length}.`);
     }
-    const frame = new Frame(new Uint8Array(size));
+    const all = known.length + size;
+    const frame = new Frame(new Uint8Array(all));
+    frame.append(known, 0, known.length);
     let at = readHeader(data);
     for (let last = 0; !last; ) {
       if (at + 3 > data.length) fail('it is cut off');
@@ -455,17 +458,17 @@
       if (kind === 3) fail('a reserved kind of block');
       if (kind === 0) frame.append(data, at, stop);
       if (kind === 1) {
-        if (frame.at + length > size) fail('more bytes than stated');
+        if (frame.at + length > all) fail('more bytes than stated');
         frame.out.fill(data[at], frame.at, frame.at + length);
         frame.at += length;
       }
       if (kind === 2) frame.block(data, at, stop);
       at = stop;
     }
-    if (frame.at !== size || at !== data.length) {
+    if (frame.at !== all || at !== data.length) {
       throw new JczError(`Damaged ${what}: not one frame of ${size} bytes.`);
     }
-    return frame.out;
+    return frame.out.subarray(known.length);
   }
 
   return { inflate, JczError };

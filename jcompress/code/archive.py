@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jcompress.code import arrays, forms, limits, structure
+from jcompress.code import forms, heads, limits, structure
 from jcompress.code.header import MAGIC, UNKNOWN
 from jcompress.code.stored import Stored
 from jcompress.encoded import Encoded
@@ -105,7 +105,7 @@ class File:
   def leaves(self) -> tuple[Listed, ...]:
     """The leaves in the order of the tree; none is decoded.
 
-    (In files of layouts 1 and 2 each is, to see its shape.)
+    (In files of versions 1 and 2 each is, to see its shape.)
     """
     found = []
     sizes = self.sizes.each
@@ -116,7 +116,7 @@ class File:
         form: Any = forms.decoded_form(self._stored.leaf(number), path)
         shape, dtype = form.shape, form.dtype
       elif entry.dtype < UNKNOWN:
-        dtype = jnp.dtype(arrays.DTYPES[entry.dtype])
+        dtype = jnp.dtype(heads.DTYPES[entry.dtype])
       found.append(Listed(path, entry.kind, shape, dtype, size))
     return tuple(found)
 

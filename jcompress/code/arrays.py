@@ -8,7 +8,6 @@ offset and a stream, for integers; `mask`, for booleans.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,18 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
-from jcompress.code import frames, masks, streams, wire
+from jcompress.code import frames, heads, masks, streams, wire
 
-DTYPES = (
-  *('bool', 'int8', 'int16', 'int32', 'int64'),
-  *('uint8', 'uint16', 'uint32', 'uint64'),
-  *('float16', 'bfloat16', 'float32', 'float64'),
-  *('float8_e4m3fn', 'float8_e5m2', 'int4', 'uint4'),
-  *('float8_e3m4', 'float8_e4m3', 'float8_e4m3b11fnuz', 'float8_e4m3fnuz'),
-  *('float8_e5m2fnuz', 'float8_e8m0fnu', 'float4_e2m1fn', 'int2', 'uint2'),
-)
 _RAW, _ZSTD, _PLANES, _LETTERS, _RANGE, _MASK = range(6)
-_MAX_DIMS, _MAX_AXES = 1 << 31, 32
 _SAMPLE, _MAX_LETTERS = 4096, 1024
 
 
@@ -39,25 +29,21 @@ def check(
   Raises:
     ValueError: a dtype, shape or number of that kind; it names `path`.
   """
-  if x.dtype.name not in DTYPES:
+  if x.dtype.name not in heads.DTYPES:
     raise ValueError(
-      f'{path} has dtype {x.dtype}: it must be one of {", ".join(DTYPES)}. '
-      'Convert it first.'
+      f'{path} has dtype {x.dtype}: it must be one of '
+      f'{", ".join(heads.DTYPES)}. Convert it first.'
     )
-  if not is_possible(x.shape):
+  if not heads.is_possible(x.shape):
     raise ValueError(
-      f'{path} has shape {x.shape}: at most {_MAX_AXES} axes, each below 2^31.'
+      f'{path} has shape {x.shape}: at most {heads.MAX_AXES} axes, each below '
+      '2^31.'
     )
   if finite and jnp.issubdtype(x.dtype, jnp.floating) and not _finite(x):
     raise ValueError(
       f'{path} has NaN or inf: it is not packed. Look at the training run that '
       'produced these weights (learning rate, loss scale) first.'
     )
-
-
-def is_possible(shape: Sequence[int]) -> bool:
-  """Whether a file can hold arrays of this shape."""
-  return len(shape) <= _MAX_AXES and all(n < _MAX_DIMS for n in shape)
 
 
 def encode(x: Shaped[np.ndarray, '...'], coder: str = 'auto') -> bytes:
@@ -68,13 +54,13 @@ def encode(x: Shaped[np.ndarray, '...'], coder: str = 'auto') -> bytes:
   """
   coder = streams.for_arrays(coder)
   best = min(_candidates(x, coder), key=lambda c: len(c[1]))
-  return head(x.dtype, x.shape, best[0]) + best[1]
+  return heads.write(x.dtype, x.shape, best[0]) + best[1]
 
 
 def decode(record: bytes) -> Shaped[np.ndarray, '...']:
   """Inverts `encode`; what it cannot have written is a `ValueError`."""
   reader = wire.Reader(record, 'array')
-  dtype, shape, way = read_head(reader)
+  dtype, shape, way = heads.read(reader)
   n = math.prod(shape)
   streams.check_count(n, len(record), 'array')
   if way == _MASK and dtype.kind == 'b':
@@ -95,31 +81,6 @@ def decode(record: bytes) -> Shaped[np.ndarray, '...']:
   else:
     raise ValueError(f'Unknown way {way} to write {dtype}: a newer file?')
   return _from_words(np.frombuffer(data, _word(dtype)), dtype).reshape(shape)
-
-
-def head(dtype: np.dtype, shape: tuple[int, ...], tag: int = 0) -> bytes:
-  """Writes a dtype, a shape and a number below eight.
-
-  Raises:
-    ValueError: a dtype that a file cannot hold, or a negative axis.
-  """
-  dims = b''.join(wire.varint(n) for n in shape)
-  return bytes([DTYPES.index(dtype.name) | tag << 5, len(shape)]) + dims
-
-
-def read_head(
-  reader: wire.Reader,
-) -> tuple[np.dtype, tuple[int, ...], int]:
-  """Inverts `head`; what it cannot have written is a `ValueError`."""
-  first, axes = reader.byte(), reader.byte()
-  if first & 31 >= len(DTYPES) or axes > _MAX_AXES:
-    raise ValueError(
-      f'Damaged {reader.what}: dtype {first & 31}, {axes} axes. A newer file?'
-    )
-  shape = tuple(reader.varint() for _ in range(axes))
-  if not is_possible(shape):
-    raise ValueError(f'Damaged {reader.what}: impossible shape {shape}.')
-  return jnp.dtype(DTYPES[first & 31]), shape, first >> 5
 
 
 def to_device(x: Shaped[np.ndarray, '...']) -> Any:
@@ -160,14 +121,12 @@ def _write_range(flat, coder):
     return
   wide = flat.astype(np.uint64 if low >= 0 else np.int64)
   symbols = (wide - wide.dtype.type(low)).astype(np.uint32)
-  offset = 2 * low if low >= 0 else -2 * low - 1
-  if offset < wire.LIMIT:
-    yield _RANGE, wire.varint(offset) + streams.encode_stream(symbols, coder)
+  if 2 * abs(low) < wire.LIMIT:
+    yield _RANGE, wire.signed(low) + streams.encode_stream(symbols, coder)
 
 
 def _read_range(reader, n, dtype):
-  offset = reader.varint()
-  low = -(offset + 1 >> 1) if offset & 1 else offset >> 1
+  low = reader.signed()
   symbols = streams.decode_stream(reader.rest(), n)
   limits = jnp.iinfo(dtype)
   high = low + (int(symbols.max()) if n else 0)

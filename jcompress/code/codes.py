@@ -9,6 +9,7 @@ columns are gone), of which a stream of codes knows nothing.
 import math
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer
 
@@ -107,6 +108,33 @@ def decode(
   codes = np.full(shape, common, np.uint8 if largest < 256 else np.uint32)
   codes[mask] = kept
   return codes
+
+
+def check(codes: Integer[np.ndarray, '*shape'], k: int, what: str) -> None:
+  """Refuses codes that are not those of `k` centers, by a `ValueError`."""
+  low, high = (int(codes.min()), int(codes.max())) if codes.size else (0, 0)
+  if codes.size and not 0 <= low <= high < k:
+    raise ValueError(
+      f'{what} has codes in {low} .. {high} and {k} centers: codes must be in '
+      f'0 .. {k - 1}.'
+    )
+
+
+def typed(
+  symbols: Integer[np.ndarray, '*shape'], low: int, dtype: np.dtype, what: str
+) -> Integer[np.ndarray, '*shape']:
+  """Symbols from `low` on as integers of a dtype.
+
+  Raises:
+    ValueError: they do not fit into it.
+  """
+  high = low + (int(symbols.max()) if symbols.size else 0)
+  limits = jnp.iinfo(dtype)
+  if not int(limits.min) <= low <= high <= int(limits.max):
+    raise ValueError(f'Damaged {what}: codes {low} .. {high} are not {dtype}.')
+  if low:
+    symbols = np.asarray(symbols.astype(np.int32) + low)
+  return symbols.astype(dtype, copy=False)
 
 
 def _may_split(mask, kept, best):

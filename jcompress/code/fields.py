@@ -5,6 +5,7 @@ added later needs nothing here: it is found by its name among the subclasses of
 `encoded.Encoded`.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,10 @@ import numpy as np
 
 from jcompress import encoded
 from jcompress import tree as tree_lib
-from jcompress.code import arrays, forms, plain, streams, wire
+from jcompress.code import arrays, forms, heads, plain, streams, wire
 
 LAYOUT, PADDED = 0, 128
+_DTYPE = 0  # the key of a map that stands for a dtype
 
 
 def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
@@ -65,11 +67,7 @@ def write(
   cls = type(leaf)
   body = b''
   if encoded.static_fields(cls):
-    static = [
-      _to_plain(getattr(leaf, name), f'{path}.{name}')
-      for name in encoded.static_fields(cls)
-    ]
-    body += wire.prefixed(plain.dumps(static, f'{path} static fields'))
+    body += wire.prefixed(_write_static(leaf, path))
   for name in names:
     value = getattr(leaf, name)
     where = path if cls is encoded.Dense else f'{path}.{name}'
@@ -83,6 +81,17 @@ def write(
       part = _write_array(value, cls, coder, where)
     body += wire.prefixed(part)
   return body
+
+
+def _write_static(leaf, path):
+  """Nothing if all are the defaults of the class."""
+  names = encoded.static_fields(type(leaf))
+  values = {name: getattr(leaf, name) for name in names}
+  defaults = {field.name: field.default for field in dataclasses.fields(leaf)}
+  if all(repr(v) == repr(defaults[name]) for name, v in values.items()):
+    return b''
+  static = [_to_plain(v, f'{path}.{name}') for name, v in values.items()]
+  return plain.dumps(static, f'{path} static fields')
 
 
 def _write_array(value, cls, coder, where):
@@ -101,8 +110,9 @@ def read(reader: wire.Reader, cls: Any, names: Sequence[str]) -> dict[str, Any]:
   """
   fields: dict[str, Any] = {}
   static_names = encoded.static_fields(cls)
-  if static_names:
-    static = plain.loads(reader.prefixed(), f'{reader.what} static fields')
+  part = reader.prefixed() if static_names else b''
+  if part:
+    static = plain.loads(part, f'{reader.what} static fields')
     if type(static) is not list or len(static) != len(static_names):
       raise ValueError(
         f'Damaged {reader.what}: static fields {static_names} wanted. Another '
@@ -168,13 +178,14 @@ def find_class(kind: str) -> type[encoded.Encoded]:
 def _to_plain(value, what):
   if type(value) is tuple:
     return [_to_plain(v, what) for v in value]
-  if isinstance(value, np.dtype):
-    return {'dtype': value.name}
+  if isinstance(value, np.dtype) and value.name in heads.DTYPES:
+    return {_DTYPE: heads.DTYPES.index(value.name)}
   if value is None or type(value) in (bool, int, float, str, bytes):
     return value
   raise ValueError(
     f'{what} is a static field of type {type(value).__name__}: it must be '
-    'None, bool, int, float, str, bytes, a dtype, or a tuple of these.'
+    'None, bool, int, float, str, bytes, a dtype of arrays, or a tuple of '
+    'these.'
   )
 
 
@@ -182,8 +193,10 @@ def _from_plain(value):
   if type(value) is list:
     return tuple(_from_plain(v) for v in value)
   if type(value) is dict:
-    name = value.get('dtype')
-    if len(value) != 1 or name not in arrays.DTYPES:
+    number, name = value.get(_DTYPE), value.get('dtype')  # name: before 4
+    if type(number) is int and 0 <= number < len(heads.DTYPES):
+      name = heads.DTYPES[number]
+    if len(value) != 1 or name not in heads.DTYPES:
       raise ValueError(f'Damaged static field: {value}.')
     return jnp.dtype(name)
   return value

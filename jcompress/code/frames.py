@@ -23,15 +23,17 @@ _SLICE = 1 << 10  # becomes 32 MiB at most
 _QUICK, _PROMISING, _SLACK = 3, 1.1, 16
 
 
-def deflate(data: bytes, repeats: bool = True) -> bytes:
+def deflate(data: bytes, repeats: bool = True, known: bytes = b'') -> bytes:
   """One zstd frame.
 
   Args:
     data: any bytes.
     repeats: looks for repetitions, at a level that falls with the length to
       stay quick; without, only the Huffman coder inside zstd works.
+    known: what the reader has; what repeats parts of it is short.
   """
-  return _frame(data, _level(data), **({} if repeats else _HUFFMAN_ONLY))
+  settings = {} if repeats else _HUFFMAN_ONLY
+  return _frame(data, _level(data), known, **settings)
 
 
 def quick(data: bytes) -> bytes:
@@ -51,8 +53,8 @@ def shorter(data: bytes, than: float) -> bytes | None:
   return deflate(data)
 
 
-def inflate(data: bytes, size: int, what: str) -> bytes:
-  """Reads a frame of exactly `size` bytes.
+def inflate(data: bytes, size: int, what: str, known: bytes = b'') -> bytes:
+  """Reads a frame of exactly `size` bytes, written with the same `known`.
 
   Raises:
     ValueError: it is damaged, or has another length.
@@ -60,7 +62,9 @@ def inflate(data: bytes, size: int, what: str) -> bytes:
   if size > SYMBOLS_A_BYTE * (len(data) + 1):
     raise ValueError(f'Damaged {what}: {size} bytes in {len(data)}.')
   frame = zstandard.ZstdDecompressor(
-    max_window_size=1 << 27, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+    dict_data=_dictionary(known),
+    max_window_size=1 << 27,
+    format=zstandard.FORMAT_ZSTD1_MAGICLESS,
   ).decompressobj()
   parts, total = [], 0
   try:
@@ -82,13 +86,21 @@ def _level(data):
   return 9 if len(data) < 1 << 20 else _QUICK
 
 
-def _frame(data, level, **settings):
+def _frame(data, level, known=b'', **settings):
   parameters = zstandard.ZstdCompressionParameters.from_level(
     level,
     source_size=len(data),
     write_content_size=0,
     write_checksum=0,
+    write_dict_id=0,
     format=zstandard.FORMAT_ZSTD1_MAGICLESS,
     **settings,
   )
-  return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
+  return zstandard.ZstdCompressor(
+    compression_params=parameters, dict_data=_dictionary(known)
+  ).compress(data)
+
+
+def _dictionary(known):
+  kind = zstandard.DICT_TYPE_RAWCONTENT
+  return zstandard.ZstdCompressionDict(known, kind) if known else None

@@ -1,23 +1,26 @@
 """What stands before the records of a file, in each version of the layout.
 
-Version 3, the one that is written:
+Version 4, the one that is written:
 
     magic         8 bytes, as PNG's: found out at once if sent as text
     version       1 byte
     header        varint (bytes * 2 + whether it is a zstd frame), bytes:
                   msgpack [tree, kinds, leaves, metadata]
+    checksums     varint (bytes), CRC-32 of each record, 4 bytes each
     checksum      CRC-32 of all before, 4 bytes, low ones first
     records       one a leaf, one after the other
     padding       zeros, in files that say they hold much in few bytes
 
-`leaves` has for each leaf `[kind, bytes, CRC-32, extra, dtype, *shape]`: the
-kind and the dtype by number, the shape it decodes to, and how many entries more
-the largest of its arrays has. A number `k` in its place stands for another leaf
+`leaves` has for each leaf `[kind, bytes, extra, dtype, *shape]`: the kind and
+the dtype by number, the shape it decodes to, and how many entries more the
+largest of its arrays has. A number `k` in its place stands for another leaf
 with the bytes of leaf `k`. So a leaf can be listed without being decoded,
 decoded alone, and a flipped bit is laid at its door.
 
-Versions 1 and 2 (leaves share codebooks) have `[kind, bytes, ...]` instead and
-one BLAKE2b checksum of 8 bytes at the end of the file.
+Version 3 has the CRC-32 of a record in `leaves`, behind its bytes, and a frame
+that does not know `TYPICAL`. Versions 1 and 2 (leaves share codebooks) have
+`[kind, bytes, ...]` instead and one BLAKE2b checksum of 8 bytes at the end of
+the file.
 """
 
 import math
@@ -27,15 +30,43 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jcompress.code import arrays, frames, plain, wire
+from jcompress.code import frames, heads, plain, wire
 
 MAGIC = b'\x89JCZ\r\n\x1a\n'
-VERSION = 3
+VERSION = 4
+OLD = 1, 2  # one checksum for all
 ENTRIES_A_BYTE = 1 << 12
 FREE_ENTRIES = 1 << 20
 INFLATION, FREE_INFLATION = 16, 1 << 16  # of bytes of the header
 CRC = 4
-UNKNOWN = len(arrays.DTYPES)  # a dtype that only the leaf itself knows
+UNKNOWN = len(heads.DTYPES)  # a dtype that only the leaf itself knows
+
+# What a frame of version 4 may refer to, always the same: the header of a small
+# network, for its names.
+_LAYERS = 'conv1', 'conv2', 'fc1', 'fc2', 'fc3', 'Conv_0', 'Dense_0'
+_PARAMS: dict[str, Any] = {
+  name: {'bias': 2 * i, 'kernel': 2 * i + 1} for i, name in enumerate(_LAYERS)
+}
+TYPICAL = plain.dumps(
+  [
+    {
+      'params': _PARAMS | {'BatchNorm_0': {'bias': 14, 'scale': 15}},
+      'batch_stats': {'BatchNorm_0': {'mean': 16, 'var': 17}},
+      'LayerNorm_0': 18,
+      'embedding': 19,
+    },
+    ['Codebook', 'Dense', 'Quantized', 'Sparse'],
+    [[0, 10, 0, 11, 20]],
+    {
+      'recipe': '',
+      'seed': 0,
+      'task': 'image_classification',
+      'data': '',
+      'model': {'name': '', 'options': {}},
+    },
+  ],
+  'header',
+)
 
 
 class Entry(NamedTuple):
@@ -66,7 +97,7 @@ class Entry(NamedTuple):
     """Bytes of the array that it decodes to; entries of several bytes each."""
     known = self.dtype < UNKNOWN
     return self.entries * (
-      jnp.dtype(arrays.DTYPES[self.dtype]).itemsize if known else 16
+      jnp.dtype(heads.DTYPES[self.dtype]).itemsize if known else 16
     )
 
 
@@ -104,14 +135,18 @@ def write(
     ValueError: metadata that are not plain values.
   """
   kinds = list(dict.fromkeys(e.kind for e in entries))
-  leaves = [
-    [kinds.index(e.kind), e.size, e.crc, e.extra, e.dtype, *(e.shape or ())]
-    if k == i
-    else k
-    for i, (e, k) in enumerate(zip(entries, same, strict=True))
-  ]
+  leaves: list[Any] = []
+  sums = b''
+  for i, (e, k) in enumerate(zip(entries, same, strict=True)):
+    if k < i:
+      leaves.append(k)
+      continue
+    kind = kinds.index(e.kind)
+    leaves.append([kind, e.size, e.extra, e.dtype, *(e.shape or ())])
+    sums += e.crc.to_bytes(CRC, 'little')
   parts = [tree, kinds, leaves] + ([metadata] if metadata else [])
   head = MAGIC + bytes([VERSION]) + _frame(plain.dumps(parts, 'metadata'))
+  head += wire.prefixed(sums)
   return head + zlib.crc32(head).to_bytes(CRC, 'little')
 
 
@@ -122,7 +157,7 @@ def padding(entries: Sequence[Entry], size: int) -> int:
 
 
 def _frame(header):
-  small = frames.deflate(header)
+  small = frames.deflate(header, known=TYPICAL)
   record = wire.varint(len(header)) + small
   if len(record) < len(header) <= FREE_INFLATION + INFLATION * len(small):
     return wire.varint(2 * len(record) + 1) + record

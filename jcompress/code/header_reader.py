@@ -4,13 +4,15 @@ import hashlib
 import zlib
 from typing import Any
 
-from jcompress.code import arrays, frames, plain, structure, wire
+from jcompress.code import frames, heads, plain, structure, wire
 from jcompress.code.header import (
   CRC,
   ENTRIES_A_BYTE,
   FREE_INFLATION,
   INFLATION,
   MAGIC,
+  OLD,
+  TYPICAL,
   UNKNOWN,
   VERSION,
   Entry,
@@ -18,7 +20,6 @@ from jcompress.code.header import (
   padding,
 )
 
-_OLD = 1, 2
 _FREE_ENTRIES_OLD = 1 << 22
 _INFLATION_OLD = 64
 _DIGEST = 8
@@ -42,16 +43,17 @@ def read(data: Any) -> Header:
   reader = wire.Reader(data, 'file')
   reader.take(len(MAGIC))
   version = reader.byte()
-  if version not in (*_OLD, VERSION):
+  if not 1 <= version <= VERSION:
     raise ValueError(
       f'The file has version {version}, this jcompress reads up to {VERSION}: '
       'upgrade jcompress.'
     )
-  if version in _OLD:
+  if version in OLD:
     _check_digest(data)
   size, is_frame = divmod(reader.varint(), 2)
   header = reader.take(size)
-  if version == VERSION:
+  sums = reader.prefixed() if version > 3 else b''
+  if version not in OLD:
     end = reader.at
     if zlib.crc32(data[:end]).to_bytes(CRC, 'little') != reader.take(CRC):
       raise ValueError(
@@ -60,7 +62,7 @@ def read(data: Any) -> Header:
       )
   if is_frame:
     header = _unframe(header, version)
-  return _parse(plain.loads(header, 'header'), version, reader)
+  return _parse(plain.loads(header, 'header'), version, sums, reader)
 
 
 def within(header: Header, max_bytes: int) -> Header:
@@ -69,23 +71,25 @@ def within(header: Header, max_bytes: int) -> Header:
   Raises:
     ValueError: it says that it holds more.
   """
+  if header.version in OLD:
+    return header._replace(allowed=max_bytes)
   total = sum(e.bytes for e in header.entries)
-  if header.version == VERSION and total > max_bytes:
+  if total > max_bytes:
     raise ValueError(
       f'The file holds arrays of {total} bytes, more than '
       f'max_bytes={max_bytes}.'
     )
-  old = header.version != VERSION
-  return header._replace(allowed=max_bytes) if old else header
+  return header
 
 
 def _unframe(header, version):
   reader = wire.Reader(header, 'header')
   length, small = reader.varint(), reader.rest()
-  times = INFLATION if version == VERSION else _INFLATION_OLD
+  times = _INFLATION_OLD if version in OLD else INFLATION
   if length > FREE_INFLATION + times * len(small):
     raise ValueError(f'Damaged header: {length} bytes in {len(small)}.')
-  return frames.inflate(small, length, 'header')
+  known = TYPICAL if version > 3 else b''
+  return frames.inflate(small, length, 'header', known)
 
 
 def _check_digest(data):
@@ -98,7 +102,7 @@ def _check_digest(data):
     )
 
 
-def _parse(header, version, reader) -> Header:
+def _parse(header, version, sums, reader) -> Header:
   if type(header) is not list or len(header) not in (3, 4):
     raise ValueError('Damaged header: not tree, kinds, leaves, metadata.')
   tree, kinds, leaves, metadata = (header + [{}])[:4]
@@ -106,16 +110,18 @@ def _parse(header, version, reader) -> Header:
     raise ValueError('Damaged header: the kinds are not a list of names.')
   if type(metadata) is not dict:
     raise ValueError('Damaged header: the metadata are not a dict.')
-  if type(leaves) is not list or (version in _OLD and len(leaves) % 2):
+  if type(leaves) is not list or (version in OLD and len(leaves) % 2):
     raise ValueError('Damaged header: the leaves are not a list.')
-  if version in _OLD:
+  if version in OLD:
     leaves = list(map(list, zip(leaves[::2], leaves[1::2], strict=True)))
+  if version > 3:
+    _put_checksums(leaves, sums)
   entries: list[Entry] = []
   same: list[int] = []
   starts: list[int] = []
   at = reader.at
   for i, leaf in enumerate(leaves):
-    if version == VERSION and type(leaf) is int and 0 <= leaf < i:
+    if version not in OLD and type(leaf) is int and 0 <= leaf < i:
       k = same[leaf]
       entries.append(entries[k])
       same.append(k)
@@ -130,15 +136,27 @@ def _parse(header, version, reader) -> Header:
   if len({n for _, n in structure.leaf_paths(tree)}) != len(entries):
     raise ValueError('Damaged header: a record that no leaf has.')
   allowed = sum(e.entries for e in entries)
-  if version in _OLD:
+  if version in OLD:
     allowed = ENTRIES_A_BYTE * len(reader.data) + _FREE_ENTRIES_OLD
   return Header(
     version, tree, tuple(entries), tuple(same), tuple(starts), metadata, allowed
   )
 
 
+def _put_checksums(leaves, sums):
+  """Those of the records into their leaves, where version 3 has them."""
+  listed = [leaf for leaf in leaves if type(leaf) is list]
+  if len(sums) != CRC * len(listed):
+    raise ValueError(
+      f'Damaged header: {len(sums)} bytes of checksums, {len(listed)} records.'
+    )
+  for i, leaf in enumerate(listed):
+    crc = int.from_bytes(sums[CRC * i : CRC * (i + 1)], 'little')
+    leaf.insert(2, crc)
+
+
 def _entry(leaf, kinds, version):
-  least = 2 if version in _OLD else 5
+  least = 2 if version in OLD else 5
   if (
     type(leaf) is not list
     or len(leaf) < least
@@ -147,17 +165,17 @@ def _entry(leaf, kinds, version):
   ):
     raise ValueError(f'Damaged header: a leaf {leaf!r} of kinds {kinds}.')
   kind, size, *rest = leaf
-  if version in _OLD:
+  if version in OLD:
     return Entry(kinds[kind], size)
   crc, extra, dtype, *shape = rest
-  if dtype > UNKNOWN or not arrays.is_possible(shape):
+  if dtype > UNKNOWN or not heads.is_possible(shape):
     raise ValueError(f'Damaged header: dtype {dtype}, shape {shape}.')
   return Entry(kinds[kind], size, crc, extra, dtype, tuple(shape))
 
 
 def _check_end(version, entries, end, length):
   """The records and the padding end where the file does."""
-  if version in _OLD:
+  if version in OLD:
     expected = end + _DIGEST
   else:
     expected = end + padding(entries, end)

@@ -17,12 +17,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from jcompress import encoded
-from jcompress.code import arrays, codes, fields, forms, holders, masks, wire
+from jcompress.code import (
+  arrays,
+  codes,
+  fields,
+  forms,
+  heads,
+  holders,
+  masks,
+  wire,
+)
 from jcompress.code.orders import order, zero_of
 
 _SPARSE = 1
 CODEBOOK = {codes.FLAT: 2, codes.SPLIT: 3, codes.JOINT: 8}
-_QUANTIZED = {codes.FLAT: 4, codes.SPLIT: 5, codes.JOINT: 9}
+_QUANTIZED = {codes.FLAT: 11, codes.SPLIT: 12, codes.JOINT: 13}
+_OLD_QUANTIZED = {codes.FLAT: 4, codes.SPLIT: 5, codes.JOINT: 9}
 _STACKED, _SCALED, _TIED = 6, 7, 10
 _GRIDS = types.MappingProxyType(
   {
@@ -31,23 +41,34 @@ _GRIDS = types.MappingProxyType(
     encoded.Rotated: ('scale', 'centers', 'signs'),
   }
 )
-_MOST = 1 << 15  # codes of 16 bits begin at -_MOST or later
+_OLD_LOW = 1 << 15  # was added to the lowest code
 
 
-def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
+def encode(
+  leaf: encoded.Encoded,
+  coder: str,
+  path: str,
+  stated: tuple[int, ...] | None = None,
+) -> bytes:
   """Writes one leaf.
+
+  Args:
+    leaf: of any kind.
+    coder: see `streams.encode_stream`.
+    path: of the leaf.
+    stated: shape of the decoded array, if the reader knows it.
 
   Raises:
     ValueError: NaN or inf, a dtype or a field that a file cannot hold, codes
       out of their codebook; it names `path`.
   """
   if type(leaf) is encoded.Sparse and leaf.values.shape == leaf.mask.shape:
-    return _encode_sparse(leaf, coder, path)
+    return _encode_sparse(leaf, coder, path, stated)
   if type(leaf) is encoded.Codebook and _is_scalar_codebook(leaf):
-    return _encode_codebook(leaf, coder, path)
+    return _encode_codebook(leaf, coder, path, stated)
   whole: Any = leaf
   if type(leaf) in _GRIDS and _is_small_integer(whole.codes):
-    return _encode_quantized(leaf, coder, path)
+    return _encode_quantized(leaf, coder, path, stated)
   _check_vector_codes(leaf, path)
   if type(leaf) is encoded.Stacked:
     return bytes([_STACKED]) + holders.encode_stacked(leaf, coder, path, encode)
@@ -58,12 +79,15 @@ def encode(leaf: encoded.Encoded, coder: str, path: str) -> bytes:
   return fields.encode(leaf, coder, path)
 
 
-def decode(record: bytes, kind: str) -> encoded.Encoded:
+def decode(
+  record: bytes, kind: str, stated: tuple[int, ...] | None = None
+) -> encoded.Encoded:
   """Inverts `encode`.
 
   Args:
     record: what it wrote.
     kind: the name of the leaf's class.
+    stated: shape of the decoded array, if it is known.
 
   Raises:
     ValueError: the record is damaged, or the class is not known.
@@ -75,11 +99,13 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
     reader.take(reader.varint())
   layout &= ~fields.PADDED
   if layout == _SPARSE and cls is encoded.Sparse:
-    return _decode_sparse(reader)
+    return _decode_sparse(reader, stated)
   if layout in CODEBOOK.values() and cls is encoded.Codebook:
-    return _decode_codebook(reader, _way(CODEBOOK, layout))
+    return _decode_codebook(reader, _way(CODEBOOK, layout), stated)
   if layout in _QUANTIZED.values() and cls in _GRIDS:
-    return _decode_quantized(reader, cls, _way(_QUANTIZED, layout))
+    return _decode_quantized(reader, cls, _way(_QUANTIZED, layout), stated)
+  if layout in _OLD_QUANTIZED.values() and cls in _GRIDS:
+    return _decode_old_quantized(reader, cls, _way(_OLD_QUANTIZED, layout))
   if layout == _STACKED and cls is encoded.Stacked:
     return holders.decode_stacked(reader, decode)
   if layout == _SCALED and cls is encoded.Scaled:
@@ -93,17 +119,17 @@ def decode(record: bytes, kind: str) -> encoded.Encoded:
   raise ValueError(f'Unknown layout {layout} of {kind}: a newer file?')
 
 
-def _encode_sparse(leaf, coder, path):
+def _encode_sparse(leaf, coder, path, stated):
   mask = np.asarray(fields.host(leaf.mask, path), bool)
   kept = fields.host(leaf.values, path)[mask]
   arrays.check(kept, path)
-  head = arrays.head(kept.dtype, mask.shape)
+  head = heads.write_codes(kept.dtype, mask.shape, stated)
   positions = wire.prefixed(masks.encode(mask, coder))
   return bytes([_SPARSE]) + head + positions + arrays.encode(kept, coder)
 
 
-def _decode_sparse(reader):
-  dtype, shape, _ = arrays.read_head(reader)
+def _decode_sparse(reader, stated):
+  dtype, shape = heads.read_codes(reader, stated)
   mask = masks.decode(reader.prefixed(), shape)
   kept = arrays.decode(reader.rest())
   if kept.dtype != dtype or kept.shape != (np.count_nonzero(mask),):
@@ -122,16 +148,16 @@ def _is_scalar_codebook(leaf):
   )
 
 
-def _encode_codebook(leaf, coder, path):
+def _encode_codebook(leaf, coder, path, stated):
   centers, indices = (
     fields.host(leaf.centers, path),
     fields.host(leaf.codes, path),
   )
   arrays.check(centers, path)
   arrays.check(indices, path)
-  _check_codes(indices, centers.size, path)
+  codes.check(indices, centers.size, path)
   head = wire.prefixed(arrays.encode(centers, coder))
-  head += arrays.head(indices.dtype, indices.shape)
+  head += heads.write_codes(indices.dtype, indices.shape, stated)
   if indices.dtype.name in ('int4', 'uint4'):
     indices = indices.astype(np.uint8)
   ranks, zero = order(centers)
@@ -139,9 +165,9 @@ def _encode_codebook(leaf, coder, path):
   return bytes([CODEBOOK[way]]) + head + stream
 
 
-def _decode_codebook(reader, way):
+def _decode_codebook(reader, way, stated):
   centers = arrays.decode(reader.prefixed())
-  dtype, shape, _ = arrays.read_head(reader)
+  dtype, shape = heads.read_codes(reader, stated)
   if centers.ndim != 1 or not jnp.issubdtype(dtype, jnp.integer):
     raise ValueError(
       f'Damaged {reader.what}: centers {centers.shape}, codes {dtype}.'
@@ -152,7 +178,7 @@ def _decode_codebook(reader, way):
     raise ValueError(
       f'Damaged {reader.what}: code {largest} of {centers.size} centers.'
     )
-  indices = _as_codes(indices, 0, dtype, reader.what)
+  indices = codes.typed(indices, 0, dtype, reader.what)
   return fields.make(
     encoded.Codebook, reader.what, centers=centers, codes=indices
   )
@@ -166,62 +192,50 @@ def _is_small_integer(x):
   return jnp.issubdtype(x.dtype, jnp.integer) and x.dtype.itemsize <= 2
 
 
-def _encode_quantized(leaf, coder, path):
+def _encode_quantized(leaf, coder, path, stated):
   forms.decoded_size(leaf, path)
   grid = fields.write(leaf, _GRIDS[type(leaf)], coder, path)
   steps = fields.host(leaf.codes, path)
   arrays.check(steps, path)
   _check_centers(leaf, steps, path)
   low = int(steps.min()) if steps.size else 0
-  head = wire.prefixed(grid) + wire.varint(low + _MOST)
-  head += arrays.head(steps.dtype, steps.shape)
+  head = grid + wire.signed(low)
+  head += heads.write_codes(steps.dtype, steps.shape, stated)
   symbols = np.asarray(steps.astype(np.int32) - low)
   way, stream = codes.encode(symbols, coder, zero_of(leaf) - low)
   return bytes([_QUANTIZED[way]]) + head + stream
 
 
-def _decode_quantized(reader, cls, way):
-  grid = wire.Reader(reader.prefixed(), reader.what)
-  static_and_grid = fields.read(grid, cls, _GRIDS[cls])
-  grid.end()
-  low = reader.varint() - _MOST
-  dtype, shape, _ = arrays.read_head(reader)
+def _decode_old_quantized(reader, cls, way):
+  inner = wire.Reader(reader.prefixed(), reader.what)
+  grid = fields.read(inner, cls, _GRIDS[cls])
+  inner.end()
+  return _decode_steps(reader, cls, way, grid, reader.varint() - _OLD_LOW)
+
+
+def _decode_quantized(reader, cls, way, stated):
+  grid = fields.read(reader, cls, _GRIDS[cls])
+  return _decode_steps(reader, cls, way, grid, reader.signed(), stated)
+
+
+def _decode_steps(reader, cls, way, grid, low, stated=None):
+  dtype, shape = heads.read_codes(reader, stated)
   if not jnp.issubdtype(dtype, jnp.integer) or dtype.itemsize > 2:
     raise ValueError(f'Damaged {reader.what}: codes {dtype}.')
   steps = codes.decode(reader, way, shape)
-  steps = _as_codes(steps, low, dtype, reader.what)
-  leaf = fields.make(cls, reader.what, codes=steps, **static_and_grid)
+  steps = codes.typed(steps, low, dtype, reader.what)
+  leaf = fields.make(cls, reader.what, codes=steps, **grid)
   forms.decoded_size(leaf, reader.what)
   _check_centers(leaf, steps, reader.what)
   return leaf
 
 
-def _check_centers(leaf, codes, what):
+def _check_centers(leaf, steps, what):
   if 'centers' in _GRIDS[type(leaf)]:
-    _check_codes(codes, leaf.centers.size, what)
+    codes.check(steps, leaf.centers.size, what)
 
 
 def _check_vector_codes(leaf, what):
   if type(leaf) in (encoded.Codebook, encoded.Product):
     axis = 0 if type(leaf) is encoded.Codebook else 2
-    _check_codes(fields.host(leaf.codes, what), leaf.centers.shape[axis], what)
-
-
-def _check_codes(codes, k, what):
-  low, high = (int(codes.min()), int(codes.max())) if codes.size else (0, 0)
-  if codes.size and not 0 <= low <= high < k:
-    raise ValueError(
-      f'{what} has codes in {low} .. {high} and {k} centers: codes must be in '
-      f'0 .. {k - 1}.'
-    )
-
-
-def _as_codes(symbols, low, dtype, what):
-  """Symbols from `low` on as integers of a dtype, if they fit into it."""
-  high = low + (int(symbols.max()) if symbols.size else 0)
-  limits = jnp.iinfo(dtype)
-  if not int(limits.min) <= low <= high <= int(limits.max):
-    raise ValueError(f'Damaged {what}: codes {low} .. {high} are not {dtype}.')
-  if low:
-    symbols = symbols.astype(np.int32) + low
-  return symbols.astype(dtype, copy=False)
+    codes.check(fields.host(leaf.codes, what), leaf.centers.shape[axis], what)

@@ -4,15 +4,15 @@ import zlib
 from typing import Any
 
 from jcompress.code import (
-  arrays,
   forms,
   header_reader,
+  heads,
   layouts,
   limits,
   shared,
   structure,
 )
-from jcompress.code.header import UNKNOWN, VERSION
+from jcompress.code.header import OLD, UNKNOWN
 from jcompress.encoded import Encoded
 
 
@@ -32,7 +32,7 @@ class Stored:
     if max_bytes is not None:
       self.header = header_reader.within(self.header, max_bytes)
     self.paths = structure.leaf_paths(self.header.tree)
-    self.is_old = self.header.version < VERSION
+    self.is_old = self.header.version in OLD
 
   def leaf(self, number: int) -> Encoded:
     """Reads a leaf, within what the header allows.
@@ -50,7 +50,8 @@ class Stored:
     """Reads a leaf, within the limits that are set; see `leaf`."""
     entry = self.header.entries[number]
     try:
-      leaf = layouts.decode(self.record(number)[0], entry.kind)
+      record = self.record(number)[0]
+      leaf = layouts.decode(record, entry.kind, entry.shape)
       form = forms.decoded_form(leaf, entry.kind)
     except ValueError as e:
       raise ValueError(f'{self.name(number)}: {e}') from e
@@ -58,7 +59,7 @@ class Stored:
       dtype = getattr(form.dtype, 'name', '')
       known = entry.dtype < UNKNOWN
       if form.shape != entry.shape or (
-        known and dtype != arrays.DTYPES[entry.dtype]
+        known and dtype != heads.DTYPES[entry.dtype]
       ):
         raise ValueError(
           f'{self.name(number)} is said to be {entry.shape} and is '

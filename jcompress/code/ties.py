@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jcompress import encoded, tree
-from jcompress.code import arrays, forms, layouts, shared
+from jcompress.code import forms, heads, layouts, shared
 from jcompress.code.header import UNKNOWN, Entry
 
 
@@ -31,7 +31,7 @@ class Records:
     self.same: list[int] = []
     self._coder = coder
     self._write = write
-    self._by_content: dict[tuple[str, bytes], int] = {}
+    self._by_content: dict[tuple[str, Any, bytes], int] = {}
     self._by_centers: dict[bytes, int] = {}
     # With the leaves, so that no later array can get the id of one of theirs.
     self._by_identity: dict[object, tuple[int, encoded.Encoded]] = {}
@@ -55,14 +55,15 @@ class Records:
     """
     leaf = jax.tree.map(tree.native, encoded.unpacked(leaf))
     kind, path = type(leaf).__name__, path or 'The leaf'
-    record = layouts.encode(leaf, self._coder, path)
-    content = kind, hashlib.blake2b(record, digest_size=16).digest()
+    form = _form(leaf, path)
+    record = layouts.encode(leaf, self._coder, path, form[-1])
+    content = kind, form, hashlib.blake2b(record, digest_size=16).digest()
     number = len(self.entries)
     first = self._by_content.setdefault(content, number)
     if first == number:
       record = self._shortened(record, kind, number)
       crc = zlib.crc32(record)
-      self.entries.append(Entry(kind, len(record), crc, *_form(leaf, path)))
+      self.entries.append(Entry(kind, len(record), crc, *form))
       self._write(record)
     else:
       self.entries.append(self.entries[first])
@@ -85,6 +86,6 @@ def _form(leaf, path):
   if form is None:
     form = leaf.decode()
   name = getattr(form.dtype, 'name', '')
-  dtype = arrays.DTYPES.index(name) if name in arrays.DTYPES else UNKNOWN
+  dtype = heads.DTYPES.index(name) if name in heads.DTYPES else UNKNOWN
   largest = max(map(np.size, jax.tree.leaves(leaf)), default=0)
   return max(0, largest - form.size), dtype, tuple(form.shape)

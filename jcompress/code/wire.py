@@ -28,6 +28,18 @@ def varint(value: int) -> bytes:
   return bytes(out)
 
 
+def signed(value: int) -> bytes:
+  """Writes any integer as a varint, small ones of both signs in few bytes.
+
+  >>> signed(-3), signed(3)
+  (b'\\x05', b'\\x06')
+
+  Raises:
+    ValueError: it is beyond 2^61.
+  """
+  return varint(2 * value if value >= 0 else -2 * value - 1)
+
+
 def prefixed(data: bytes) -> bytes:
   """Writes bytes behind their length."""
   return varint(len(data)) + data
@@ -71,6 +83,10 @@ class Reader:
     if part > 127 or value >= LIMIT:
       raise ValueError(f'Damaged {self.what}: an integer beyond 2^62.')
     return value
+
+  def signed(self) -> int:
+    value = self.varint()
+    return -(value + 1 >> 1) if value & 1 else value >> 1
 
   def prefixed(self) -> bytes:
     return self.take(self.varint())

@@ -26,7 +26,11 @@ class Encoded:
 
 
 def static(default: Any = dataclasses.MISSING) -> Any:
-  """A field that is part of the structure, not of the data."""
+  """A field that is part of the structure, not of the data.
+
+  Args:
+    default: files leave it out, so that one that changes changes their leaves.
+  """
   return dataclasses.field(default=default, metadata={'static': True})
 
 

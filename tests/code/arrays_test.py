@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jcompress.code import arrays, streams
+from jcompress.code import arrays, heads, streams
 
 SHAPES = [(), (0,), (3, 0, 2), (1,), (7, 5), (300,)]
 
@@ -21,7 +21,7 @@ def _values(name, shape):
   return np.asarray(np.abs(x) if name.startswith('u') else x).astype(dtype)
 
 
-@pytest.mark.parametrize('name', arrays.DTYPES)
+@pytest.mark.parametrize('name', heads.DTYPES)
 @pytest.mark.parametrize('coder', ['auto', *streams.CODERS])
 def test_round_trip(name, coder):
   for shape in SHAPES:
@@ -95,13 +95,13 @@ def test_damage():
   for shape in ((3, 5), (4, 4), (0, 4), (1 << 20, 1 << 20)):
     with pytest.raises(ValueError):
       way = record[0] >> 5
-      head = arrays.head(np.dtype('float32'), shape, way)
+      head = heads.write(np.dtype('float32'), shape, way)
       arrays.decode(head + record[4:])
   with pytest.raises(ValueError, match='axes'):
     arrays.decode(bytes([record[0], 77]) + record[2:])
   with pytest.raises(ValueError, match='dtype'):
     arrays.decode(bytes([31, 1]) + record[2:])
   with pytest.raises(ValueError, match='impossible shape'):
-    arrays.decode(arrays.head(np.dtype('int8'), (1 << 40,)) + b'\0')
+    arrays.decode(heads.write(np.dtype('int8'), (1 << 40,)) + b'\0')
   with pytest.raises(ValueError, match='is not int8'):
-    arrays.decode(arrays.head(np.dtype('int8'), (1,), 4) + b'\x90\x03\0\0')
+    arrays.decode(heads.write(np.dtype('int8'), (1,), 4) + b'\x90\x03\0\0')

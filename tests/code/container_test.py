@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jcompress import encoded
-from jcompress.code import archive, arrays, container
+from jcompress.code import archive, container, heads
 
 
 def _leaf(seed):
@@ -263,7 +263,7 @@ def test_bytes_in_the_other_order_are_put_into_this_one(kind):
     np.testing.assert_array_equal(read['d'].decode(), [0, 2, 1])
 
 
-@pytest.mark.parametrize('dtype', arrays.DTYPES)
+@pytest.mark.parametrize('dtype', heads.DTYPES)
 def test_every_dtype_comes_back_bit_for_bit(dtype):
   dtype = jnp.dtype(dtype)
   if jnp.issubdtype(dtype, jnp.floating):

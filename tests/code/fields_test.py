@@ -9,7 +9,7 @@ import pytest
 from leaves import assert_same, round_trip
 
 from jcompress import encoded
-from jcompress.code import arrays, layouts, plain, wire
+from jcompress.code import arrays, fields, layouts, plain, wire
 
 
 def test_other_kinds_go_field_by_field():
@@ -50,9 +50,40 @@ def test_kinds_added_later_need_nothing():
     assert (back.name, back.options, back.dtype) == ('näme', options, dtype)
 
 
+def test_static_fields_are_written_where_one_is_not_the_default():
+  written = lambda leaf: fields.write(leaf, [], 'auto', 'w')
+  steps, scale = jnp.ones((2, 2), jnp.int8), jnp.float32(2)
+  assert written(encoded.Quantized(steps, scale)) == b'\0'
+  half = encoded.Quantized(steps, scale, dtype=jnp.dtype(jnp.bfloat16))
+  assert written(half).hex(' ') == '05 92 c0 81 00 0a'
+  tiles = encoded.Quantized(steps, jnp.ones((1, 2)), tile=(0, 2))
+  assert written(tiles).hex(' ') == '07 92 92 00 02 81 00 0b'
+  for leaf in (half, tiles):
+    assert_same(round_trip(leaf), leaf)
+
+
+def test_static_fields_without_a_default_are_always_written():
+  with pytest.raises(ValueError, match="missing .*required.*'shape'"):
+    record = b'\0\0' + _array((6, 2)) + _array((2, 4))
+    layouts.decode(record, 'LowRank')
+
+
+@pytest.mark.parametrize(
+  'bad', [{0: 26}, {0: -1}, {0: True}, {0: 11, 1: 0}, {1: 11}, {}]
+)
+def test_static_fields_of_no_dtype_are_refused(bad):
+  static = wire.prefixed(plain.dumps([None, bad], 'static'))
+  reader = wire.Reader(static + b'\0\0', 'test')
+  with pytest.raises(ValueError, match='Damaged static field'):
+    fields.read(reader, encoded.Quantized, ['scale', 'zero'])
+
+
 def test_static_fields_must_be_plain():
   leaf = Multiplied(jnp.arange(3.0), None, 'a', (len,), np.dtype('float32'))
   with pytest.raises(ValueError, match='w.options is a static field'):
+    layouts.encode(leaf, 'auto', 'w')
+  leaf = Multiplied(jnp.arange(3.0), None, 'a', (), np.dtype('complex64'))
+  with pytest.raises(ValueError, match='w.dtype is a static field'):
     layouts.encode(leaf, 'auto', 'w')
 
 

@@ -44,3 +44,13 @@ def test_only_what_repeats_itself_is_tried_against_the_entropy(n):
   again = np.resize(letters[: n // 8], n).tobytes()
   assert frames.shorter(again, entropy) == frames.deflate(again)
   assert len(frames.deflate(again)) < 0.3 * entropy
+
+
+def test_what_the_reader_knows_is_short():
+  known = np.random.default_rng(0).bytes(400)
+  data = known[100:300]
+  frame = frames.deflate(data, known=known)
+  assert len(frame) < 20 < 200 < len(frames.deflate(data))
+  assert frames.inflate(frame, 200, 'test', known) == data
+  with pytest.raises(ValueError, match='Damaged test'):
+    frames.inflate(frame, 200, 'test')

@@ -210,14 +210,47 @@ def test_damage_of_a_quantized_record_is_harmless(zeros):
   assert_damage_is_harmless(_quantized((30, 20), zeros), fits, most=80)
 
 
+def _grid(reader):
+  """Static fields and two arrays, each with its length."""
+  return [wire.prefixed(reader.prefixed()) for _ in range(3)]
+
+
+def test_a_record_of_steps_by_hand():
+  steps = jnp.asarray([[3, -1], [3, 3]], jnp.int8)
+  leaf = encoded.Quantized(steps, jnp.float32(0.5))
+  record = bytes.fromhex(
+    '0b 00 06 0b 00 00 00 00 3f 00'  # layout, static fields, scale, no zero
+    '01 21 11 04 09'  # low -1, int8, raw of width 3: 4 0 4 4
+  )
+  assert layouts.encode(leaf, 'raw', 'w', (2, 2)) == record
+  found = layouts.decode(record, 'Quantized', (2, 2))
+  assert found.codes.tolist() == steps.tolist() and found.dtype == jnp.float32
+  assert layouts.decode(record, 'Quantized', (4,)).codes.shape == (4,)
+  with pytest.raises(ValueError, match='no shape'):
+    layouts.decode(record, 'Quantized')
+  old = bytes.fromhex(
+    '04 1a 11 92 c0 81 a5 64 74 79 70 65 a7 66 6c 6f 61 74 33 32'
+    '06 0b 00 00 00 00 3f 00 ff ff 01 01 02 02 02 11 04 09'
+  )
+  assert_same(layouts.decode(old, 'Quantized', (2, 2)), leaf)
+
+
+@pytest.mark.parametrize('leaf', [_sparse((40, 30), 0.1), _codebook((8, 6), 0)])
+def test_a_shape_that_is_stated_is_not_written_again(leaf):
+  shape, kind = leaf.decode().shape, type(leaf).__name__
+  record = layouts.encode(leaf, 'auto', 'w', shape)
+  assert len(record) == len(layouts.encode(leaf, 'auto', 'w')) - 3
+  assert_same(layouts.decode(record, kind, shape), leaf)
+
+
 def test_a_scale_in_a_file_cannot_enlarge_the_weight():
   leaf = _quantized((1, 30), 0)
   record = layouts.encode(leaf, 'auto', 'w')
   tall = encoded.Quantized(leaf.codes.T, jnp.ones((30, 1)))
   other = layouts.encode(tall, 'auto', 'w')
-  reader, small = wire.Reader(record[1:], 'a'), wire.Reader(other[1:], 'b')
-  reader.prefixed()
-  grid = wire.prefixed(small.prefixed())
+  grid = b''.join(_grid(wire.Reader(other[1:], 'b')))
+  reader = wire.Reader(record[1:], 'a')
+  _grid(reader)
   with pytest.raises(ValueError, match='does not decode'):
     layouts.decode(record[:1] + grid + reader.rest(), 'Quantized')
 
@@ -255,9 +288,9 @@ def test_codes_of_blocks_beyond_their_centers_are_refused():
     layouts.encode(bad, 'auto', 'w')
   record = layouts.encode(leaf, 'auto', 'w')
   few = layouts.encode(_blocks(k=4), 'auto', 'w')
-  reader, other = wire.Reader(record[1:], 'a'), wire.Reader(few[1:], 'b')
-  reader.prefixed()
-  grid = wire.prefixed(other.prefixed())
+  grid = b''.join(_grid(wire.Reader(few[1:], 'b')))
+  reader = wire.Reader(record[1:], 'a')
+  _grid(reader)
   with pytest.raises(ValueError, match='codes in 0 .. 4 and 4 centers'):
     layouts.decode(record[:1] + grid + reader.rest(), 'Blocks')
 

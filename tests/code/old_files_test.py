@@ -1,7 +1,8 @@
 """Files of earlier versions: they are read for ever, and to the same leaves.
 
 `files/coder_CODER.jcz` was written by `container.pack(tree(), coder=CODER)` of
-the first version, one file a coder; nothing writes them again.
+the first version, one file a coder, and `files/version_3.jcz` by that of
+`later_tree()` of the third; nothing writes them again.
 """
 
 import pathlib
@@ -14,7 +15,8 @@ import pytest
 import jcompress as jc
 from jcompress import encoded
 
-FILES = sorted(pathlib.Path(__file__).with_name('files').glob('coder_*.jcz'))
+FOLDER = pathlib.Path(__file__).with_name('files')
+FILES = sorted(FOLDER.glob('coder_*.jcz'))
 
 
 def _noise(*shape, high=1000):
@@ -85,13 +87,49 @@ def tree():
   }
 
 
+def later_tree():
+  """And one of each kind and form that came later."""
+  leaves = tree()
+  return leaves | {
+    'half': encoded.Quantized(
+      leaves['quantized'].codes,
+      jnp.float16(0.5),
+      dtype=jnp.dtype(jnp.float16),
+    ),
+    'repeated': encoded.Tied(leaves['list'][0], 'repeat', (9, 24)),
+  }
+
+
 @pytest.mark.parametrize('path', FILES, ids=lambda p: p.stem)
 def test_an_old_file_is_read_to_the_same_leaves(path):
   artifact = jc.load(path)
   assert artifact.metadata == {'coder': path.stem.removeprefix('coder_')}
-  assert artifact.tree['tied'] is artifact.tree['list'][0]
-  found, form = jax.tree.flatten(artifact.tree)
-  wanted, wanted_form = jax.tree.flatten(tree())
+  _assert_same(artifact.tree, tree())
+
+
+def test_a_file_of_version_3_is_read_to_the_same_leaves():
+  path = FOLDER / 'version_3.jcz'
+  artifact = jc.load(path)
+  assert artifact.metadata == {'version': 3}
+  _assert_same(artifact.tree, later_tree())
+  centers = artifact.tree['codebook'].centers
+  assert artifact.tree['codebook_dense'].centers is centers
+  with jc.open(path) as file:
+    listed = {leaf.path: leaf for leaf in file.leaves}
+    half = listed['half']
+    assert half.shape == (12, 6) and half.dtype == jnp.float16
+    assert listed['tied'].size == 0 < listed['list/0'].size
+    assert sum(file.sizes.each) + file.sizes.overhead == 2680
+  data = bytearray(path.read_bytes())
+  data[-1] ^= 1
+  with pytest.raises(ValueError, match='stacked is damaged: the checksum'):
+    jc.unpack(bytes(data))
+
+
+def _assert_same(read, written):
+  assert read['tied'] is read['list'][0]
+  found, form = jax.tree.flatten(read)
+  wanted, wanted_form = jax.tree.flatten(written)
   assert form == wanted_form
   for a, b in zip(found, wanted, strict=True):
     assert a.dtype == b.dtype

@@ -54,3 +54,12 @@ def test_an_array_in_the_memory_of_an_earlier_one_is_not_taken_for_it():
   put = lambda i: records.put(encoded.Dense(np.full(100, i, np.int32)), 'path')
   assert [put(i) for i in range(50)] == list(range(50))
   assert records.same == list(range(50))
+
+
+def test_equal_bytes_of_other_shapes_are_not_tied():
+  codes = jnp.zeros((2, 3), jnp.int8)
+  leaf = lambda codes: encoded.Quantized(codes, jnp.float32(2))
+  leaves = leaf(codes), leaf(codes.T), leaf(jnp.array(codes.T))
+  assert records_of(*leaves)[1] == [0, 1, 1]
+  read = jc.unpack(jc.pack(list(leaves))).tree
+  assert [x.codes.shape for x in read] == [(2, 3), (3, 2), (3, 2)]

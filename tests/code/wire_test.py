@@ -13,6 +13,19 @@ def test_varint_by_hand():
   assert wire.varint(300) == b'\xac\x02'
 
 
+def test_small_integers_of_both_signs_take_a_byte():
+  assert [wire.signed(x)[0] for x in (0, -1, 1, -64, 63)] == [0, 1, 2, 127, 126]
+  assert len(wire.signed(64)) == len(wire.signed(-65)) == 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(-wire.LIMIT // 2, wire.LIMIT // 2 - 1))
+def test_signed_round_trip(value):
+  reader = wire.Reader(wire.signed(value), 'test')
+  assert reader.signed() == value
+  reader.end()
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, wire.LIMIT - 1), st.binary(max_size=9))
 def test_round_trip(value, data):
