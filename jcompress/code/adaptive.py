@@ -21,7 +21,9 @@ from jcompress.code.adaptive_model import MAX_COLUMNS, MOST
 
 
 def encode(
-  symbols: Integer[np.ndarray, '*shape'], zero: int | None = None
+  symbols: Integer[np.ndarray, '*shape'],
+  zero: int | None = None,
+  counts: Integer[np.ndarray, ' k'] | None = None,
 ) -> bytes | None:
   """Writes symbols, or gives `None` where the model is not for them.
 
@@ -29,11 +31,15 @@ def encode(
     symbols: not negative.
     zero: the symbol that stands for 0, the others lie around it in order; the
       commonest one is taken if that is much commoner, or if it is not known.
+    counts: of each symbol up to the highest, if they are known.
   """
-  highest = int(symbols.max()) if symbols.size > 1 else 0
+  if symbols.size < 2:
+    return None
+  highest = int(symbols.max()) if counts is None else len(counts) - 1
   if not 0 < highest <= 2 * MOST or not adaptive_model.ways(symbols.shape):
     return None
-  counts = np.bincount(symbols.reshape(-1))
+  if counts is None:
+    counts = np.bincount(symbols.reshape(-1))
   common = int(counts.argmax())
   known = zero is not None and 0 <= zero <= highest
   if zero is None or not known or counts[common] > 2 * counts[zero]:

@@ -64,8 +64,10 @@ def matrix(
       rows are, and the axis before it comes next, for `(height, width, in,
       out)`.
   """
-  turned = symbols.transpose(_axes(symbols.ndim, way)).astype(np.int16)
-  return turned.reshape(matrix_shape(symbols.shape, way))
+  turned = symbols.transpose(_axes(symbols.ndim, way))
+  return np.ascontiguousarray(turned, np.int16).reshape(
+    matrix_shape(symbols.shape, way)
+  )
 
 
 def unwalked(

@@ -5,25 +5,35 @@ the loss of fits to few entries, the rest by walking the array, or its first
 rows where it is large.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int16, Integer, UInt32
 
-from jcompress.code import adaptive_fit, adaptive_model
+from jcompress.code import (
+  adaptive_fit,
+  adaptive_model,
+  adaptive_sample,
+  adaptive_words,
+)
 from jcompress.code.adaptive_model import Model
 
-_FEW, _SAMPLE, _PART, _SMALL = 1 << 13, 1 << 15, 1 << 18, 1 << 16
-_SOME = 800  # entries of few that are not zero, at least
-_HEAD, _NEAR = 80, 0.03  # bits of a model; bits an entry between fits of few
-_PEAKS, _CLEAR, _MATTERS, _WORTH = 3, 6.0, 0.02, 1e-3
-_COSTS = 12 - np.log2(np.maximum(np.arange(4097), 1))
+_SMALL, _MIDDLE = 1 << 16, 1 << 18
+_FEW = 2500, 1000  # zeros and others of a small sample
+_ENTRIES, _KEPT, _ZEROS = 8000, 4000, 2  # of a larger one
+_FINE = 1 << 14  # entries that are not zero are worth fine classes
+_HEAD = 80  # bits of a model
+_NEAR, _SURE = 0.12, 0.02  # bits between fits to few, to many
+_LOOK = 1 << 15  # entries whose distances are looked at
+_PEAKS, _CLEAR, _MATTERS, _WORTH = 3, 6.0, 0.02, 5e-3
+_CLEARLY = 0.997  # of the entropy: there one class is not better
+_COSTS = (12 - np.log2(np.maximum(np.arange(4097), 1))).astype(np.float32)
 
 
 class _Tried(NamedTuple):
   bits: float
   model: Model
-  part: np.ndarray
   events: np.ndarray
 
 
@@ -42,75 +52,101 @@ def best(
   Returns:
     The model, the symbols as they are walked, and the events of the walk.
   """
-  highest = len(counts) - 1
-  caps = (8, 1) if symbols.size <= _SMALL else (8,)
-  caps = caps if max(zero, highest - zero) > 1 else (1,)
-  shifts = (9, 10, 11) if symbols.size <= _SMALL else (9, 10)
+  size, kept = symbols.size, symbols.size - int(counts[zero])
   ways = {
     way: adaptive_model.matrix(symbols, way)
     for way in adaptive_model.ways(symbols.shape)
   }
+  cap = 8 if max(zero, len(counts) - 1 - zero) > 1 else 1
   flat = Model(
-    *(0, zero, highest, 1, 0, caps[0], 9),
-    *(adaptive_fit.unit_of(counts, zero, caps[0]), np.zeros(7, int)),
+    *(next(iter(ways)), zero, len(counts) - 1, 1, 0, cap),
+    *(9 if kept >= _FINE else 10, adaptive_fit.unit_of(counts, zero, cap)),
+    np.zeros(7, int),
   )
-  first = next(iter(ways))
-  found = [_tried(ways[first], flat._replace(way=first))]
-  sizes = max(1, symbols.size - int(counts[zero]))
-  few = min(_SAMPLE, max(_FEW, _SOME * symbols.size // sizes))
-  for model in _candidates(ways, flat, few):
-    found.append(_tried(ways[model.way], model))
-  least = min(found, key=lambda x: x.bits)
-  fitted = [x for x in found if x.model.weights.any()]
-  if fitted:
-    model = min(fitted, key=lambda x: x.bits).model
+  tried = lambda model: _tried(ways[model.way], model)
+  fitted = sorted(_candidates(ways, flat, kept), key=lambda x: -x[0])
+  if size > _SMALL:
+    fitted = [x for x in fitted if x[0] > fitted[0][0] - _SURE]
+  found = [tried(model) for _, model in fitted]
+  if found and size <= _SMALL:
+    model = min(found, key=lambda x: x.bits).model
     walked = ways[model.way]
-    others = [model]
-    if len(caps) > 1:
+    if cap > 1:
       unit = adaptive_fit.unit_of(counts, zero, 1)
-      small = model._replace(cap=1, unit=unit, weights=0 * model.weights)
-      small, _ = _fitted(walked, small, _SAMPLE)
-      others += [small] if small else []
-    for other in others:
-      for shift in shifts:
-        if (shift, other.cap) != (model.shift, model.cap):
-          shifted = _tried(walked, _shifted(other, shift))
-          least = min(least, shifted, key=lambda x: x.bits)
-  walked = ways[least.model.way]
-  if len(least.part) == len(walked):
-    return least.model, walked, least.events
-  return least.model, walked, adaptive_model.events(walked, least.model)
+      small = model._replace(cap=1, unit=unit, weights=flat.weights)
+      small, _ = _fitted(
+        _aimed(_sample(walked, small, kept), walked, small), small
+      )
+      found += [tried(small)] if small else []
+      model = min(found, key=lambda x: x.bits).model
+    found.append(tried(_shifted(model, model.shift + 1)))
+  least = min(found, key=lambda x: x.bits, default=None)
+  if least is None or least.bits > _CLEARLY * _entropy(counts):
+    least = min([*found, tried(flat)], key=lambda x: x.bits)
+  return least.model, ways[least.model.way], least.events
 
 
-def _candidates(ways, flat, few):
-  """Fits without and with distances that are worth about the most."""
-  found = []
+def _candidates(ways, flat, kept):
+  """Fits without and with distances that are worth about the most.
+
+  Each with what it is worth.
+  """
+  found, samples = [], {}
   for way, walked in ways.items():
-    without, gain = _fitted(walked, flat._replace(way=way), few)
+    samples[way] = sample = _sample(walked, flat, kept)
+    few = _few(sample, walked.shape[1])
+    without, gain = _fitted(few, flat._replace(way=way))
     if without is None:
       continue
-    others = [
-      _fitted(walked, without._replace(near=near, far=far), few)
-      for near, far in distances(walked, flat.zero, flat.cap)
-    ]
-    further, more = max(others, key=lambda x: x[1], default=(None, 0.0))
     found.append((gain, without))
+    others = []
+    for near, far in distances(walked, flat.zero, flat.cap):
+      model = without._replace(near=near, far=far)
+      others.append(_fitted(_aimed(few, walked, model), model))
+    further, more = max(others, key=lambda x: x[1], default=(None, 0.0))
     if further and more > gain + _WORTH:
       found.append((more, further))
   most = max((gain for gain, _ in found), default=0.0)
   for gain, model in found:
-    walked = ways[model.way]
-    if gain * walked.size > _HEAD and gain > most - _NEAR:
-      fitted, _ = _fitted(walked, model, _SAMPLE)
+    if gain * kept > _HEAD and gain > most - _NEAR:
+      sample = _aimed(samples[model.way], ways[model.way], model)
+      fitted, gain = _fitted(sample, model)
       if fitted:
-        yield fitted
+        yield gain, fitted
 
 
-def _fitted(walked, model, most):
-  """The model with fitted weights, or `None`; bits an entry it is worth."""
-  sample = adaptive_fit.sample(
-    *(walked, model.zero, model.near, model.far, model.cap, model.unit), most
+def _sample(walked, model, kept):
+  """Of both zeros and others some; of all rows, unless they are many."""
+  every = max(1, walked.size // _MIDDLE)
+  take = max(_KEPT, _ENTRIES * kept // walked.size)
+  take *= 1 + (walked.size > _MIDDLE)
+  others = max(1, kept // every // take)
+  zeros = (walked.size - kept) // every // max(_ENTRIES, _ZEROS * take)
+  return adaptive_sample.sample(
+    *(walked, model.zero, model.cap, model.unit, every),
+    (max(zeros, others), others),
   )
+
+
+def _few(sample, columns):
+  kept = int(np.count_nonzero(sample.sizes))
+  zeros = (len(sample.sizes) - kept) // _FEW[0]
+  others = max(1, kept // _FEW[1])
+  while math.gcd(others, columns) > 1:
+    others += 1
+  return adaptive_sample.part(sample, max(1, zeros), others)
+
+
+def _aimed(sample, walked, model):
+  if model.far or model.near > 1:
+    return adaptive_sample.aimed(
+      sample, walked, model.zero, model.near, model.far
+    )
+  return sample
+
+
+def _fitted(sample, model):
+  """The model with fitted weights, or `None`; bits an entry it is worth."""
   start, half = None, 1 << model.shift - 1
   if model.weights.any():
     start = model.weights.copy()
@@ -123,9 +159,14 @@ def _fitted(walked, model, most):
 
 
 def _tried(walked, model):
-  part = walked[: max(1, _PART // walked.shape[1])]
-  events = adaptive_model.events(part, model)
-  return _Tried(cost(model, events), model, part, events)
+  events = adaptive_model.events(walked, model)
+  return _Tried(cost(model, events), model, events)
+
+
+def _entropy(counts):
+  """Bits of all symbols with these counts."""
+  counts = counts[counts > 0].astype(np.float64)
+  return float(counts @ np.log2(counts.sum() / counts))
 
 
 def _shifted(model, shift):
@@ -136,8 +177,8 @@ def _shifted(model, shift):
 
 def cost(model: Model, events: UInt32[np.ndarray, ' n']) -> float:
   """Bits of the record with these events."""
-  slots = np.bincount(events >> 16, minlength=len(_COSTS))
-  return 8 * len(adaptive_model.head(model)) + float(slots @ _COSTS)
+  head = 8 * len(adaptive_model.head(model))
+  return head + adaptive_words.bits(events, _COSTS)
 
 
 def distances(
@@ -153,14 +194,17 @@ def distances(
   rows, columns = walked.shape
   if columns < 8 or rows * columns < 256:
     return []
-  every = max(1, rows * columns // _SMALL)
+  every = max(1, rows * columns // _LOOK)
   v = np.clip(walked[::every].astype(np.float32) - zero, -cap, cap)
   m = np.abs(v)
   m -= np.outer(m.mean(1), m.mean(0)) / max(float(m.mean()), 1e-9)
   total = np.zeros(columns)
+  length = columns + columns // 2 + 1  # of lags up to half of the columns
+  length += -length % (1 << max(0, length.bit_length() - 4))
   for x in (v - v.mean(0), m):
-    spectrum = np.abs(np.fft.rfft(x, 2 * columns, axis=1)) ** 2
-    r = np.fft.irfft(spectrum.sum(0))[:columns]
+    spectrum = np.fft.rfft(x, length, axis=1)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    r = np.fft.irfft(power.sum(0), length)[:columns]
     total += np.maximum(r / max(float(r[0]), 1e-9), 0)
   lags = np.arange(2, max(2, columns // 2))
   clear = max(_CLEAR / v.size**0.5, _MATTERS)

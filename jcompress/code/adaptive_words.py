@@ -22,3 +22,12 @@ def to_words(events, words):
   words[at - 1] = x & 65535
   words[at - 2] = x >> 16
   return at - 2
+
+
+@compiled
+def bits(events, table):
+  """Sum of what the table holds for the number of slots of each event."""
+  total = 0.0
+  for event in events:
+    total += table[event >> 16]
+  return total

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from jcompress import encoded, tree
-from jcompress.code import adaptive_fit, adaptive_model, adaptive_search
+from jcompress.code import adaptive_model, adaptive_sample, adaptive_search
 from jcompress.code.adaptive_loops import CLASSES
 from jcompress.code.orders import order, zero_of
 from jcompress.encoded.rotated import hadamard, pieces
@@ -194,7 +194,7 @@ def _bits(symbols, zero, k):
   if np.count_nonzero(counts) > 1:
     seen = counts[: symbols.max() + 1]
     model, walked, _ = adaptive_search.best(symbols, zero, seen)
-    found = adaptive_fit.classes(walked, model)
+    found = adaptive_sample.classes(walked, model)
     classes = adaptive_model.unwalked(found, symbols.shape, model.way)
   table = np.zeros((CLASSES, most + 1))
   np.add.at(table, (classes, np.abs(symbols - zero)), 1)

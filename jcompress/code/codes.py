@@ -25,7 +25,7 @@ from jcompress.code import (
 FLAT, SPLIT, JOINT = WAYS = range(3)
 _LARGE, _CLEARLY = 1 << 16, 0.99
 _WORTH, _MUCH = 0.9995, 0.15  # shares
-_BIAS, _AROUND = 0.7, 5  # bits, bytes
+_BIAS, _AROUND, _TINY = 0.7, 5, 1 << 10  # bits, bytes, entries
 
 
 def encode(
@@ -52,13 +52,13 @@ def encode(
   """
   codes = np.ascontiguousarray(codes)
   joint: Any = None
-  if coder in ('auto', 'context'):
-    joint = _encode_joint(codes, zero, ranks)
-  if joint and coder == 'context':
-    return JOINT, joint
   flat = codes.reshape(-1)
   letters, counts = streams.histogram(flat)
-  if joint and len(letters) > 1:
+  if coder in ('auto', 'context') and len(letters) > 1:
+    joint = _encode_joint(codes, zero, ranks, letters, counts)
+  if joint and coder == 'context':
+    return JOINT, joint
+  if joint:
     record: Any = streams.shorter(flat, letters, counts, len(joint))
   else:
     record = streams.encode_stream(flat, coder)
@@ -74,9 +74,12 @@ def encode(
   mask = np.asarray(codes != common)
   kept = codes[mask]
   kept -= kept > common
-  if joint and not _may_split(mask, kept, _WORTH * len(best[1])):
+  if joint:
+    positions = _positions(mask, kept, _WORTH * len(best[1]))
+  else:
+    positions = masks.encode(mask, coder)
+  if positions is None:
     return best
-  positions = masks.encode(mask, coder, neighbours=joint is None)
   split = wire.varint(common) + wire.prefixed(positions)
   split += streams.encode_stream(kept, coder)
   return (SPLIT, split) if len(split) < len(best[1]) else best
@@ -137,11 +140,12 @@ def typed(
   return symbols.astype(dtype, copy=False)
 
 
-def _may_split(mask, kept, best):
-  """Whether codes that are split may be shorter than so many bytes.
+def _positions(mask, kept, best):
+  """The mask of codes that are split.
 
-  What rows and columns tell of the mask together is taken to be the sum of what
-  each tells, or twice that where it is much; what repeats itself, to be free.
+  `None` where they are not likely to be shorter than so many bytes. What rows
+  and columns tell of the mask together is taken to be the sum of what each
+  tells, or twice that where it is much.
   """
   rows = mask.reshape(-1, mask.shape[-1])
   whole = _entropy(np.array([np.count_nonzero(rows)]), rows.size)
@@ -151,14 +155,13 @@ def _may_split(mask, kept, best):
     each = _entropy(counts, rows.shape[axis]) + _BIAS * len(counts)
     gain += max(0.0, whole - each)
   gain *= 1 if gain < _MUCH * whole else 2
-  parts = [
-    ((whole - gain) / 8, np.packbits(mask)),
-    (streams.estimate(kept), kept.astype(np.uint8)),
-  ]
-  least = _AROUND + sum(x for x, _ in parts)
-  return least < best or any(
-    len(frames.quick(data.tobytes())) < x for x, data in parts
-  )
+  least, others = (whole - gain) / 8, streams.estimate(kept)
+  parts = (least, np.packbits(mask)), (others, kept.astype(np.uint8))
+  repeats = any(len(frames.quick(data.tobytes())) < x for x, data in parts)
+  if repeats or mask.size <= _TINY:
+    return masks.encode(mask, neighbours=False)
+  room = best - _AROUND - others
+  return masks.encode_likely(mask, room) if least < room else None
 
 
 def _entropy(counts, n):
@@ -167,12 +170,15 @@ def _entropy(counts, n):
   return -n * float((p * np.log2(p) + (1 - p) * np.log2(1 - p)).sum())
 
 
-def _encode_joint(codes, zero, ranks):
-  if codes.size < 2 or int(codes.max()) > 2 * adaptive_model.MOST:
+def _encode_joint(codes, zero, ranks, letters, counts):
+  if letters[-1] > 2 * adaptive_model.MOST:
     return None
   if ranks is not None:
-    codes, zero = ranks[codes], int(ranks[zero])
-  return adaptive.encode(codes, zero)
+    narrow = ranks.astype(np.min_scalar_type(len(ranks)))
+    codes, letters, zero = narrow[codes], ranks[letters], int(ranks[zero])
+  each = np.zeros(int(letters.max()) + 1, np.int64)
+  each[letters] = counts
+  return adaptive.encode(codes, zero, each)
 
 
 def _decode_joint(reader, shape, ranks):

@@ -14,6 +14,7 @@ References:
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from jcompress.code import ans, streams, wire
 
 _STEPS = (0.3, 0.45, 0.7, 1.0)
 _MAX_LEVEL = 60
+_FAR = 1.007  # steps differ by less
 _ROWS, _COLUMNS, _ROW_STEPS, _COLUMN_STEPS = 1, 2, 4, 8
 
 
@@ -32,8 +34,13 @@ class _Levels(NamedTuple):
   bits: float  # about, of what is written
 
 
-def encode(mask: Bool[np.ndarray, 'rows columns']) -> bytes:
-  """Writes a mask of at least one entry."""
+def encode(
+  mask: Bool[np.ndarray, 'rows columns'], most: float = math.inf
+) -> bytes | None:
+  """Writes a mask of at least one entry.
+
+  `None` where levels of one step say that it is far from `most` bytes.
+  """
   axes = (_ROWS, _COLUMNS, _ROWS | _COLUMNS) if min(mask.shape) > 1 else ()
   row, column = np.count_nonzero(mask, 1), np.count_nonzero(mask, 0)
 
@@ -47,6 +54,8 @@ def encode(mask: Bool[np.ndarray, 'rows columns']) -> bytes:
     bits = _bits(mask, row, column, axes, *(x.of_each for x in both))
     return bits + sum(x.bits for x in both), axes, both
 
+  if axes and plan(axes[-1], _STEPS[1])[0] > 8 * _FAR * most:
+    return None
   plans = [plan(0, None)]
   plans += [plan(a, s) for a in axes for s in _STEPS]
   _, axes, both = min(plans, key=lambda p: p[0])

@@ -44,15 +44,23 @@ def encode(
   done = flat.size > _LARGE and tried and len(tried) < _CLEARLY * len(gaps)
   if coder in ('auto', 'ans') and flat.size and not done:
     rows, columns = _matrix(mask.shape)
-    records.append(
-      bytes([_CONTEXT]) + context.encode(mask.reshape(rows, columns))
-    )
-  best = min(records, key=len)
-  short = -(-flat.size // streams.SYMBOLS_A_BYTE) - len(best)
-  if short > 0:
-    head = bytes([best[0] | _PADDED]) + wire.varint(short)
-    return head + b'\0' * short + best[1:]
-  return best
+    levels = context.encode(mask.reshape(rows, columns))
+    records += [bytes([_CONTEXT]) + levels] if levels else []
+  return _padded(min(records, key=len), flat.size)
+
+
+def encode_likely(
+  mask: Bool[np.ndarray, '*shape'], most: float
+) -> bytes | None:
+  """A mask of which nothing repeats itself, or `None`.
+
+  Args:
+    mask: of at least one entry.
+    most: bytes; where the model of rows and columns is far from it, there is no
+      record.
+  """
+  record = context.encode(mask.reshape(_matrix(mask.shape)), most)
+  return record and _padded(bytes([_CONTEXT]) + record, mask.size)
 
 
 def decode(record: bytes, shape: tuple[int, ...]) -> Bool[np.ndarray, '*shape']:
@@ -83,6 +91,14 @@ def decode(record: bytes, shape: tuple[int, ...]) -> Bool[np.ndarray, '*shape']:
   if kind == _CONTEXT and size:
     return context.decode(reader.rest(), rows, columns).reshape(shape)
   raise ValueError(f'Unknown kind of mask {kind}: a newer file?')
+
+
+def _padded(record, size):
+  short = -(-size // streams.SYMBOLS_A_BYTE) - len(record)
+  if short <= 0:
+    return record
+  head = bytes([record[0] | _PADDED]) + wire.varint(short)
+  return head + b'\0' * short + record[1:]
 
 
 def _matrix(shape):

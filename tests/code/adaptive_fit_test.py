@@ -3,46 +3,14 @@
 import numpy as np
 import pytest
 
-from jcompress.code import adaptive_fit
+from jcompress.code import adaptive_fit, adaptive_sample
 
 
-def _sample(v, near=1, far=0, cap=8, most=10**6):
+def _sample(v, cap=8, thin=(1, 1)):
   v = np.asarray(v)
-  low = int(v.min())
-  counts = np.bincount((v - low).reshape(-1))
-  unit = adaptive_fit.unit_of(counts, -low, cap)
-  symbols = (v - low).astype(np.int16)
-  return adaptive_fit.sample(symbols, -low, near, far, cap, unit, most)
-
-
-def test_features_by_hand():
-  v = [[0, 3, 0, -1], [2, 0, 0, 9], [0, 1, -4, 0]]
-  s = _sample(v, far=3)
-  assert s.unit == round(16 * (3 + 1 + 2 + 8 + 1 + 4) / 12)
-  np.testing.assert_array_equal(s.sizes, np.minimum(np.abs(v), 8).reshape(-1))
-  at = 2 * 4 + 3  # last row, last column; above 1 and 8, to the left 0 1 4
-  log = lambda n: np.round(64 * np.log2(n))
-  want = [
-    1,
-    log(16 * 9 + 6 * s.unit) - log(8 * s.unit),
-    log(16 * 5 + 6 * s.unit) - log(9 * s.unit),
-    log(16 * 4 + s.unit),
-    log(16 * 1 + s.unit),
-    log(16 * 0 + s.unit),
-    log(16 * 1 + s.unit),
-  ]
-  np.testing.assert_array_equal(s.features[:, at], want)
-  np.testing.assert_array_equal(s.signs, 1 + np.sign(v).reshape(-1))
-  assert s.pairs[at] == 3 * 0 + 1
-  assert s.pairs[at - 1] == 3 * 2 + 1
-
-
-def test_a_sample_is_some_of_the_rows():
-  v = np.arange(600).reshape(100, 6) % 7 - 3
-  whole, part = _sample(v), _sample(v, most=200)
-  rows = np.arange(0, 100, 3)
-  pick = (rows[:, None] * 6 + np.arange(6)).reshape(-1)
-  np.testing.assert_array_equal(part.features, whole.features[:, pick])
+  symbols, zero = (v - v.min()).astype(np.int16), -int(v.min())
+  unit = adaptive_fit.unit_of(np.bincount(symbols.reshape(-1)), zero, cap)
+  return adaptive_sample.sample(symbols, zero, cap, unit, thin=thin)
 
 
 @pytest.mark.parametrize('cap', [8, 1])
@@ -80,7 +48,7 @@ def test_a_fit_may_start_from_one_that_is_near():
   scale = np.exp(rng.normal(-1, 1, (300, 1)))
   v = rng.poisson(scale, (300, 80)) * rng.choice([-1, 1], (300, 80))
   weights, saved = adaptive_fit.fit(_sample(v))
-  start, _ = adaptive_fit.fit(_sample(v, most=3000))
+  start, _ = adaptive_fit.fit(_sample(v, thin=(8, 8)))
   again, same = adaptive_fit.fit(_sample(v), start)
   assert (start != weights).any()
   assert np.abs(again - weights)[1:].max() <= 1
