@@ -23,7 +23,7 @@ from jcompress.code import (
 )
 
 FLAT, SPLIT, JOINT = WAYS = range(3)
-_LARGE, _CLEARLY = 1 << 16, 0.99
+_LARGE, _LONG, _CLEARLY = 1 << 16, 1 << 11, 0.99  # entries, bytes, share
 _WORTH, _MUCH = 0.9995, 0.15  # shares
 _BIAS, _AROUND, _TINY = 0.7, 5, 1 << 10  # bits, bytes, entries
 
@@ -65,8 +65,8 @@ def encode(
   best = FLAT, record
   if joint and (record is None or len(joint) < len(record)):
     best = JOINT, joint
-    least = len(joint) / _CLEARLY
-    if codes.size > _LARGE and (record is None or least < len(record)):
+    is_clear = record is None or len(joint) < _CLEARLY * len(record)
+    if codes.size > _LARGE and len(joint) > _LONG and is_clear:
       return best
   if len(letters) < 2 or 4 * counts.max() < codes.size:
     return best

@@ -24,7 +24,7 @@ from jcompress.code import ans, streams, wire
 
 _STEPS = (0.3, 0.45, 0.7, 1.0)
 _MAX_LEVEL = 60
-_FAR = 1.007  # steps differ by less
+_FAR = 1.02  # steps differ by less
 _ROWS, _COLUMNS, _ROW_STEPS, _COLUMN_STEPS = 1, 2, 4, 8
 
 
@@ -54,10 +54,10 @@ def encode(
     bits = _bits(mask, row, column, axes, *(x.of_each for x in both))
     return bits + sum(x.bits for x in both), axes, both
 
-  if axes and plan(axes[-1], _STEPS[1])[0] > 8 * _FAR * most:
+  plans = [plan(0, None), *(plan(a, _STEPS[0]) for a in axes)]
+  if min(plans, key=lambda p: p[0])[0] > 8 * _FAR * most:
     return None
-  plans = [plan(0, None)]
-  plans += [plan(a, s) for a in axes for s in _STEPS]
+  plans += [plan(a, s) for a in axes for s in _STEPS[1:]]
   _, axes, both = min(plans, key=lambda p: p[0])
   head = _head(axes, both)
   order, sizes = _groups(*(x.of_each for x in both))
