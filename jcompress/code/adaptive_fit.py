@@ -76,12 +76,21 @@ def fit(
 
 
 def _newton(w, x, y, share, base, logistic, steps):
-  """Weights, and minus the logarithm of the likelihood, but for a constant."""
-  loss = np.inf
+  """Weights, and minus the logarithm of the likelihood, but for a constant.
+
+  A step that leads up is halved.
+  """
+  at, least, step = w, np.inf, np.zeros(7)
   for _ in range(steps):
     eta = np.clip(np.float32(base) + w.astype(np.float32) @ x, -20, 20)
     mu = np.exp(eta)
     each = share @ (np.log1p(mu) if logistic else mu)
+    loss = float(each) - float(y @ eta)
+    if loss + _RIDGE * (w @ w) / 2 > least:
+      step /= 2
+      w = at + step
+      continue
+    at, least = w, loss + _RIDGE * (w @ w) / 2
     if logistic:
       mu /= 1 + mu
     curve = mu * share
@@ -89,10 +98,9 @@ def _newton(w, x, y, share, base, logistic, steps):
     if logistic:
       curve *= 1 - mu
     square = (x * curve) @ x.T + _RIDGE * np.eye(7)
-    step = np.linalg.solve(square, slope)
-    step = np.clip(step, -2, 2)
+    step = np.clip(np.linalg.solve(square, slope), -2, 2)
     w = w + step
-    loss = float(each) - float(y @ eta) - float(step @ slope) / 2
+    loss -= float(step @ slope) / 2
     if np.abs(step).max() < _CLOSE:
       break
   return w, loss

@@ -52,10 +52,12 @@ def encode(
   """
   codes = np.ascontiguousarray(codes)
   joint: Any = None
+  has_sides = False
   flat = codes.reshape(-1)
   letters, counts = streams.histogram(flat)
   if coder in ('auto', 'context') and len(letters) > 1:
-    joint = _encode_joint(codes, zero, ranks, letters, counts)
+    joint, lost = _encode_joint(codes, zero, ranks, letters, counts)
+    has_sides = bool(joint) and _CLEARLY * len(joint) > len(joint) - lost
   if joint and coder == 'context':
     return JOINT, joint
   if joint:
@@ -66,7 +68,9 @@ def encode(
   if joint and (record is None or len(joint) < len(record)):
     best = JOINT, joint
     is_clear = record is None or len(joint) < _CLEARLY * len(record)
-    if codes.size > _LARGE and len(joint) > _LONG and is_clear:
+    if (
+      codes.size > _LARGE and len(joint) > _LONG and is_clear and not has_sides
+    ):
       return best
   if len(letters) < 2 or 4 * counts.max() < codes.size:
     return best
@@ -74,7 +78,7 @@ def encode(
   mask = np.asarray(codes != common)
   kept = codes[mask]
   kept -= kept > common
-  if joint:
+  if joint and not has_sides:
     positions = _positions(mask, kept, _WORTH * len(best[1]))
   else:
     positions = masks.encode(mask, coder)
@@ -167,18 +171,37 @@ def _positions(mask, kept, best):
 def _entropy(counts, n):
   """Bits of rows of `n` entries with so many ones each."""
   p = np.clip(counts / n, 1e-9, 1 - 1e-9)
-  return -n * float((p * np.log2(p) + (1 - p) * np.log2(1 - p)).sum())
+  return -float((n * (p * np.log2(p) + (1 - p) * np.log2(1 - p))).sum())
 
 
 def _encode_joint(codes, zero, ranks, letters, counts):
+  """The record, and about the bytes that it takes for sides of sizes."""
   if letters[-1] > 2 * adaptive_model.MOST:
-    return None
+    return None, 0.0
   if ranks is not None:
     narrow = ranks.astype(np.min_scalar_type(len(ranks)))
     codes, letters, zero = narrow[codes], ranks[letters], int(ranks[zero])
   each = np.zeros(int(letters.max()) + 1, np.int64)
   each[letters] = counts
-  return adaptive.encode(codes, zero, each)
+  if zero is None or not 0 <= zero < len(each):
+    zero = int(each.argmax())
+  return adaptive.encode(codes, zero, each), _lost(each, zero)
+
+
+def _lost(counts, zero):
+  """Bytes by which signs alone are longer than signs of known sizes.
+
+  The model of neighbours does not know the size when it codes the sign, so that
+  it pays for those of codes of which one side of the zero is rare.
+  """
+  most = min(zero, len(counts) - 1 - zero)
+  above = counts[zero + 1 : zero + 1 + most]
+  both = above + counts[zero - most : zero][::-1]
+  above, both = above[both > 0], both[both > 0]
+  if not len(both):
+    return 0.0
+  alone = _entropy(np.array([above.sum()]), both.sum())
+  return (alone - _entropy(above, both)) / 8
 
 
 def _decode_joint(reader, shape, ranks):

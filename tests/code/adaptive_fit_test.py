@@ -53,3 +53,26 @@ def test_a_fit_may_start_from_one_that_is_near():
   assert (start != weights).any()
   assert np.abs(again - weights)[1:].max() <= 1
   assert abs(saved - same) < 1e-3
+
+
+def test_steps_that_lead_too_far_are_halved():
+  """Whole steps go from -0.57 to 1.43 and back, the answer is between."""
+  rng = np.random.default_rng(0)
+  features = np.zeros((7, 4000), np.float32)
+  features[0] = 1
+  features[3, :1200] = 64 * np.log2(17)
+  y = rng.random(4000) < np.where(features[3] > 0, 0.3, 0.09)
+  s = adaptive_sample.Sample(
+    np.arange(4000),
+    y.astype(np.float32),
+    features,
+    (1 + y).astype(np.int8),
+    np.full(4000, 4, np.int8),
+    share=1.0,
+    unit=round(16 * float(y.mean())),
+    cap=1,
+  )
+  weights, _ = adaptive_fit.fit(s, np.array([0, 0, 0, -18, 0, 0, 0]))
+  odds = lambda p: p / (1 - p)
+  want = 32 * np.log(odds(y[:1200].mean()) / odds(y[1200:].mean()))
+  assert abs(weights[3] - want / np.log(17)) < 1

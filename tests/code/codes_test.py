@@ -88,3 +88,15 @@ def test_codes_are_split_only_where_that_may_pay(monkeypatch):
     way, record = codes.encode(x, zero=0)
     assert tried and (way != codes.SPLIT or len(record) < kept.sum() / 2 + 200)
     tried.clear()
+
+
+def test_sizes_that_tell_the_sign_are_split():
+  rng = np.random.default_rng(0)
+  kept = np.cumsum(rng.random((300, 300)) < 0.1, 1) % 2 == 1  # runs of ten
+  x = np.where(kept, rng.choice([-1, 2], kept.shape), 0) + 2
+  joint = len(codes.encode(x, 'context', zero=2)[1])
+  way, record = codes.encode(x, zero=2)
+  assert way == codes.SPLIT
+  assert len(record) < joint - 0.9 * kept.sum() / 8
+  back = codes.decode(wire.Reader(record, 'codes'), way, x.shape)
+  np.testing.assert_array_equal(back, x)
