@@ -46,34 +46,34 @@ On 10,000 images of Fashion-MNIST (`--config.data=fashion_mnist
 --config.examples=10000 --config.share=0.6`: under five epochs), seed 0, errors
 upright, by quarters and by angles, and bytes of the file:
 
-    plain          12.57  66.01  72.87  243,600
-    plain_half     13.80  66.82  73.85  123,373
-    plain_quarter  15.03  65.72  74.56   63,171
-    plain_eighth   17.53  65.29  72.99   31,396
-    negation       13.17                124,779
-    crelu          13.89  66.84  72.84  123,520
-    p4             17.29  17.29  51.62   61,739
+    plain          12.57  66.01  72.87  243,472
+    plain_half     13.80  66.82  73.85  123,239
+    plain_quarter  15.03  65.72  74.56   63,050
+    plain_eighth   17.53  65.29  72.99   31,270
+    negation       13.17                124,647
+    crelu          13.89  66.84  72.84  123,390
+    p4             17.29  17.29  51.62   61,614
 
-    plain_double   11.00  67.09  72.90  959,514
-    low_rank       11.43  64.37  72.51  382,631
-    factorized     13.01  65.10  72.19  193,615
-    replaced       25.38  66.88  74.82   37,897
-    mba            14.27  66.24  72.30  124,414
-    dcnn           13.16  66.04  72.55  111,819
-    cyclic         16.67  16.67  50.98   61,749
-    p4m            20.19  20.19  56.52   31,285
-    separable      20.03  64.51  72.94   40,687
-    fire           23.81  73.28  79.14   30,045
+    plain_double   11.00  67.09  72.90  959,384
+    low_rank       11.43  64.37  72.51  382,468
+    factorized     13.01  65.10  72.19  193,457
+    replaced       25.38  66.88  74.82   37,766
+    mba            14.27  66.24  72.30  124,286
+    dcnn           13.16  66.04  72.55  111,687
+    cyclic         16.67  16.67  50.98   61,626
+    p4m            20.19  20.19  56.52   31,162
+    separable      20.03  64.51  72.94   40,533
+    fire           23.81  73.28  79.14   29,913
 
 `p4`, `p4m` and `cyclic` are as good by quarters as upright, to the image.
 `low_rank` is `plain_double` with two factors and a norm in place of each
 convolution. On the digits of `mnist_5k`, trained upright, at equal parameters:
 
-    plain           2.4   56.5   59.7  243,563
-    plain_quarter   3.6   57.7   64.1   63,166
-    p4              6.1    6.1   28.6   61,704
-    plain_eighth    6.3   59.5   68.6   31,383
-    p4m            16.4   16.4   37.2   31,302
+    plain           2.4   56.5   59.7  243,432
+    plain_quarter   3.6   57.7   64.1   63,033
+    p4              6.1    6.1   28.6   61,578
+    plain_eighth    6.3   59.5   68.6   31,261
+    p4m            16.4   16.4   37.2   31,179
 
 The survey, with VGG-16: error on CIFAR-100, on CIFAR-10, compression: plain
 34.26, 9.85, 1; MBA 33.66, 9.76, 2; CReLU 34.57, 9.92, 2; cyclic 35.15, 10.23,

@@ -9,26 +9,27 @@ MNIST digits that come with the package. On all of Fashion-MNIST
 0, 1, 2 (`lenet5`: 0, 1), measured on the decoded file:
 
                              error dense -> decoded     bytes    ratio
-    lenet_300_100    here     10.25 % -> 10.30 %        19,845    53.7x
+    lenet_300_100    here     10.25 % -> 10.30 %        18,578    57.4x
                      paper     1.64 % ->  1.58 %        27 KB     40x    MNIST
-    lenet5           here      8.54 % ->  8.68 %        26,117    66.0x
+    lenet5           here      8.54 % ->  8.68 %        25,890    66.6x
                      paper     0.80 % ->  0.74 %        44 KB     39x    MNIST
-    linear           here     10.25 % -> 10.36 %        16,282    66.1x
+    linear           here     10.25 % -> 10.36 %        14,986    71.2x
 
 Seed by seed, error in percent after each stage; sharing leaves what is decoded:
 
                    seed  dense  pruned  decoded   bytes  ratio
-    lenet_300_100     0  10.23   10.34    10.26  19,836  53.8x
-    lenet_300_100     1  10.35   10.36    10.31  19,980  53.4x
-    lenet_300_100     2  10.16   10.22    10.34  19,719  54.1x
-    lenet5            0   8.50    8.41     8.58  26,111  66.0x
-    lenet5            1   8.57    8.65     8.78  26,123  66.0x
+    lenet_300_100     0  10.23   10.34    10.26  18,508  57.6x
+    lenet_300_100     1  10.35   10.36    10.31  18,774  56.8x
+    lenet_300_100     2  10.16   10.22    10.34  18,452  57.8x
+    lenet5            0   8.50    8.41     8.58  25,888  66.6x
+    lenet5            1   8.57    8.65     8.78  25,893  66.6x
     lenet5            2   8.45    8.72     8.56  26,107  66.0x
-    linear            0                   10.22  17,207
-    linear            1                   10.57  17,448
-    linear            2                   10.29  14,192
+    linear            0                   10.22  15,776
+    linear            1                   10.57  16,052
+    linear            2                   10.29  13,130
 
-Seed 2 of `lenet5` is of an earlier program with the same numbers.
+Seed 2 of `lenet5` is of an earlier program with the same numbers, in a file of
+version 1.
 
 The paper keeps 8 / 9 / 26 % of the weights of LeNet-300-100 and 66 / 12 / 8 /
 19 % of those of LeNet-5 in one cut and retrains; here the sparsity grows while

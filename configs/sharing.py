@@ -18,8 +18,8 @@ decoded file; dense they are 10.41 and 8.40:
     hashed_64                           13.45    4,570   15,467   68.9x
     narrow_64                           20.52    3,967   13,469   79.2x
     soft                       36.21    14.02    7,149    7,931  134.5x
-    soft_long                  12.32    12.03    7,325    8,416  126.7x
-    soft_pruned                10.54    10.55   18,711   15,671   68.1x
+    soft_long                  12.32    12.03    7,325    8,204  130.0x
+    soft_pruned                10.54    10.55   18,711   14,973   71.2x
     lenet5_hashed_8                      9.74   54,369  180,976    9.5x  *
     lenet5_narrow_8                     10.01   52,426  174,411    9.9x
     lenet5_hashed_64                    11.74    7,307   24,612   70.1x  *
@@ -34,9 +34,9 @@ the dense LeNet-5 was not run.
 *At once* is after the stage `soft`. The ratios of narrow networks are to the
 whole LeNet, where `result.json` has their own size for a measure.
 
-`soft_pruned` of seeds 1 and 2: 10.62 at 67.3x and 10.30 at 68.6x. `soft_long`
+`soft_pruned` of seeds 1 and 2: 10.62 at 72.2x and 10.30 at 73.2x. `soft_long`
 with a strength that grows a hundredfold (`--config.growth=100`): 12.46 at
-149.7x.
+152.2x.
 
 On MNIST: Ullrich et al. 1.89 -> 1.94 % at 64x and, LeNet-5, 0.88 -> 0.97 % at
 162x. With one layer of 1,000 units, a replication of Chen et al. at 1/64 (the
