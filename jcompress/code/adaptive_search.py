@@ -24,7 +24,7 @@ _FEW = 2500, 1000  # zeros and others of a small sample
 _ENTRIES, _KEPT, _ZEROS = 8000, 4000, 2  # of a larger one
 _FINE = 1 << 14  # entries that are not zero are worth fine classes
 _HEAD = 80  # bits of a model
-_NEAR, _SURE = 0.12, 0.02  # bits between fits to few, to many
+_NEAR, _SURE = 0.12, 0.01  # bits between fits to few, to many
 _LOOK = 1 << 15  # entries whose distances are looked at
 _PEAKS, _CLEAR, _MATTERS, _WORTH = 3, 6.0, 0.02, 5e-3
 _CLEARLY = 0.997  # of the entropy: there one class is not better
@@ -64,9 +64,9 @@ def best(
     np.zeros(7, int),
   )
   tried = lambda model: _tried(ways[model.way], model)
-  fitted = sorted(_candidates(ways, flat, kept), key=lambda x: -x[0])
+  fitted = list(_candidates(ways, flat, kept))
   if size > _SMALL:
-    fitted = [x for x in fitted if x[0] > fitted[0][0] - _SURE]
+    fitted = _surest(fitted)
   found = [tried(model) for _, model in fitted]
   if found and size <= _SMALL:
     model = min(found, key=lambda x: x.bits).model
@@ -84,6 +84,16 @@ def best(
   if least is None or least.bits > _CLEARLY * _entropy(counts):
     least = min([*found, tried(flat)], key=lambda x: x.bits)
   return least.model, ways[least.model.way], least.events
+
+
+def _surest(fitted):
+  """Of each way one, and of the ways those that may be the best."""
+  of_way = {}
+  for gain, model in fitted:  # without distances first
+    if gain > of_way.get(model.way, (0.0,))[0] + _WORTH:
+      of_way[model.way] = gain, model
+  most = max((gain for gain, _ in of_way.values()), default=0.0)
+  return [x for x in of_way.values() if x[0] > most - _SURE]
 
 
 def _candidates(ways, flat, kept):

@@ -67,3 +67,18 @@ def test_of_a_large_array_all_events_are_given():
   model, walked, events = adaptive_search.best(x, 7, np.bincount(x.reshape(-1)))
   assert model.weights.any()
   np.testing.assert_array_equal(events, adaptive_model.events(walked, model))
+
+
+def test_distances_must_be_worth_something_to_be_the_surest():
+  plain = adaptive_model.Model(0, 7, 14, 1, 0, 8, 9, 16, np.ones(7, int))
+  far, other = plain._replace(far=5), plain._replace(way=1)
+  surest = lambda *gains: [
+    model
+    for _, model in adaptive_search._surest(
+      list(zip(gains, (plain, far, other), strict=True))
+    )
+  ]
+  assert surest(1.0, 1.001, 0.5) == [plain]
+  assert surest(1.0, 1.2, 0.5) == [far]
+  assert surest(1.0, 1.001, 0.995) == [plain, other]
+  assert adaptive_search._surest([]) == []
