@@ -7,10 +7,10 @@ r"""Error against bytes: codes that are chosen, or trained, to be cheap.
 `lenet...` train under `entropy_penalized`: the loss pays for the bits of every
 weight and bias, with the strength of the row, for 50 epochs, LeNet-5 for 60,
 `lenet5_small` for 120; `taught` rows follow a dense LeNet-5 beside the labels.
-`deep_...` and `soft_...` begin with the networks of `deep_compression.py` and `sharing.py`,
-and `rate_distortion` moves their weights to cheaper codes, weighed by the
-square root of the mean squared gradients of 2,560 examples; nothing is trained
-after it.
+`deep_...` and `soft_...` begin with the networks of `deep_compression.py` and
+`sharing.py`, and `rate_distortion` moves their weights to cheaper codes,
+weighed by the square root of the mean squared gradients of 2,560 examples;
+nothing is trained after it.
 
 On all of Fashion-MNIST, errors and bytes of the decoded file, where the dense
 networks have 10.25 and 8.54 % after the epochs of `deep_compression.py`:
@@ -40,9 +40,9 @@ A teacher saves a sixth of the bytes: with a strength of 5.3e-6 `lenet5_taught`
 has 8.92 % in 4,930 bytes, as `lenet5` in 5,869. On MNIST Oktay et al. report
 8.56 kB at 1.9 % and 2.84 kB at 1.0 %.
 
-What gained nothing: moving the codes of networks that were trained so; on 10,000
-images a strength that rises a hundredfold, and code lengths that know how full
-a row and a column are: the file knows it as well.
+What gained nothing: moving the codes of networks that were trained so; on
+10,000 images a strength that rises a hundredfold, and code lengths that know
+how full a row and a column are: the file knows it as well.
 
 References:
   Oktay et al., Scalable Model Compression by Entropy Penalized
