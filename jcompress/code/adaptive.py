@@ -40,14 +40,19 @@ def encode(
     return None
   if counts is None:
     counts = np.bincount(symbols.reshape(-1))
-  common = int(counts.argmax())
-  known = zero is not None and 0 <= zero <= highest
-  if zero is None or not known or counts[common] > 2 * counts[zero]:
-    zero = common
+  zero = center(counts, zero)
   if max(zero, highest - zero) > MOST:
     return None
   model, _, events = adaptive_search.best(symbols, zero, counts)
   return adaptive_model.head(model) + adaptive_model.words(events)
+
+
+def center(counts: Integer[np.ndarray, ' k'], zero: int | None) -> int:
+  """The symbol that stands for 0 among symbols with these counts."""
+  common = int(counts.argmax())
+  if zero is None or not 0 <= zero < len(counts):
+    return common
+  return common if counts[common] > 2 * counts[zero] else zero
 
 
 def decode(

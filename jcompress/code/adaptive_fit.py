@@ -9,7 +9,7 @@ from jaxtyping import Integer
 from jcompress.code.adaptive_sample import Sample
 
 _UNITS = 64 / np.log(2)  # of a feature in one natural logarithm
-_CLOSE, _RIDGE, _MOST = 0.05, 1.0, 3.9  # a step leaves its square
+_STEPS, _CLOSE, _RIDGE, _MOST = 12, 0.05, 1.0, 3.9  # a step leaves its square
 _FEW, _EVERY = 50, 8
 
 
@@ -22,7 +22,6 @@ def unit_of(counts: Integer[np.ndarray, ' k'], zero: int, cap: int) -> int:
 def fit(
   s: Sample,
   start: Integer[np.ndarray, ' 7'] | None = None,
-  steps: int = 12,
 ) -> tuple[Integer[np.ndarray, ' 7'] | None, float]:
   """Weights in 1 / 32, and what they are worth.
 
@@ -31,7 +30,6 @@ def fit(
   Args:
     s: what the model sees.
     start: weights that are near, if some are known.
-    steps: at most.
 
   Returns:
     The weights, `None` where there is too little to fit or the fit diverges;
@@ -48,14 +46,12 @@ def fit(
   base = np.log(mean / max(1 - mean, 1e-3) if logistic else mean)
   if start is None:
     few = np.ascontiguousarray(x[:, ::_EVERY])  # brings it near, cheaply
-    w, _ = _newton(
-      *(np.zeros(7), few, y[::_EVERY], share[::_EVERY]),
-      *(base, logistic, steps),
-    )
+    y_few, share_few = y[::_EVERY], share[::_EVERY]
+    w, _ = _newton(np.zeros(7), few, y_few, share_few, base, logistic)
   else:
     w = start / 32
     w[0] /= _UNITS
-  w, loss = _newton(w, x, y, share, base, logistic, steps)
+  w, loss = _newton(w, x, y, share, base, logistic)
   if not np.isfinite(w).all() or np.abs(w[1:]).max() > _MOST:
     return None, 0.0
   exact, rounded = 32 * w, np.round(32 * w)
@@ -70,18 +66,17 @@ def fit(
   saved = total * (saved - mean * least) - loss
   pairs = np.bincount(3 * s.pairs + s.signs, minlength=27).reshape(9, 3)
   bits = _sign_bits(pairs.sum(0, keepdims=True)) - _sign_bits(pairs)
-  return rounded.astype(np.int64), float(
-    (saved / np.log(2) + bits) / np.count_nonzero(y)
-  )
+  saved = (saved / np.log(2) + bits) / np.count_nonzero(y)
+  return rounded.astype(np.int64), float(saved)
 
 
-def _newton(w, x, y, share, base, logistic, steps):
+def _newton(w, x, y, share, base, logistic):
   """Weights, and minus the logarithm of the likelihood, but for a constant.
 
   A step that leads up is halved.
   """
   at, least, step = w, np.inf, np.zeros(7)
-  for _ in range(steps):
+  for _ in range(_STEPS):
     eta = np.clip(np.float32(base) + w.astype(np.float32) @ x, -20, 20)
     mu = np.exp(eta)
     each = share @ (np.log1p(mu) if logistic else mu)

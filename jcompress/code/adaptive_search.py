@@ -1,8 +1,7 @@
 """The writer's choice of a model of neighbours, by what it really costs.
 
 The ways through the array and the distances that are worth a walk are chosen by
-the loss of fits to few entries, the rest by walking the array, or its first
-rows where it is large.
+the loss of fits to few entries, the rest by walking the array.
 """
 
 import math
@@ -156,7 +155,7 @@ def _aimed(sample, walked, model):
 
 
 def _fitted(sample, model):
-  """The model with fitted weights, or `None`; bits an entry it is worth."""
+  """The model with fitted weights, or `None`; what it is worth, see `fit`."""
   start, half = None, 1 << model.shift - 1
   if model.weights.any():
     start = model.weights.copy()

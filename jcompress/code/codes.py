@@ -57,7 +57,7 @@ def encode(
   letters, counts = streams.histogram(flat)
   if coder in ('auto', 'context') and len(letters) > 1:
     joint, lost = _encode_joint(codes, zero, ranks, letters, counts)
-    has_sides = bool(joint) and _CLEARLY * len(joint) > len(joint) - lost
+    has_sides = bool(joint) and lost > (1 - _CLEARLY) * len(joint)
   if joint and coder == 'context':
     return JOINT, joint
   if joint:
@@ -183,8 +183,7 @@ def _encode_joint(codes, zero, ranks, letters, counts):
     codes, letters, zero = narrow[codes], ranks[letters], int(ranks[zero])
   each = np.zeros(int(letters.max()) + 1, np.int64)
   each[letters] = counts
-  if zero is None or not 0 <= zero < len(each):
-    zero = int(each.argmax())
+  zero = adaptive.center(each, zero)
   return adaptive.encode(codes, zero, each), _lost(each, zero)
 
 
