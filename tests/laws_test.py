@@ -205,13 +205,15 @@ def test_5_vmap_over_seeds_equals_one_by_one(name):
   many = [params, jax.tree.map(lambda x: 2 * x[::-1], params)]
   stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *many)
 
+  def one(carry, _):
+    latent, state = carry
+    grads = jax.grad(lambda l: loss(comp.view(l, state)))(latent)
+    latent = jax.tree.map(lambda l, g: l - 0.05 * g, latent, grads)
+    return comp.update(latent, state, grads), None
+
   def two_steps(p):
-    latent, state = comp.init(p)
-    for _ in range(2):
-      grads = jax.grad(lambda l, s=state: loss(comp.view(l, s)))(latent)
-      latent = jax.tree.map(lambda l, g: l - 0.05 * g, latent, grads)
-      latent, state = comp.update(latent, state, grads)
-    return comp.view(latent, state)
+    carry, _ = jax.lax.scan(one, comp.init(p), None, 2)
+    return comp.view(*carry)
 
   together = jax.jit(jax.vmap(two_steps))(stacked)
   for i, p in enumerate(many):
@@ -244,16 +246,13 @@ def test_6_gradients_are_finite_on_odd_leaves(name, odd):
   params = {
     str(i): {'kernel': jnp.asarray(x, jnp.float32)} for i, x in enumerate(odd)
   }
-  comp = selected(name, params)
-  latent, state, _ = run(comp, params, steps=2)
-
-  @jax.jit
-  def look(latent):
-    view = lambda l: comp.view(l, state)
-    return view(latent), jax.grad(lambda l: loss(view(l)))(latent)
-
-  for x in leaves((latent, look(latent))):
-    assert jnp.isfinite(x).all()
+  comp, tx = selected(name, params), optimizer()
+  carry = start(comp, tx, params)
+  one = jax.jit(lambda c: (comp.view(*c[:2]), step(comp, tx, c)))
+  for _ in range(3):  # a gradient that is not finite shows in the next latent
+    seen, carry = one(carry)
+    for x in leaves((seen, carry[0])):
+      assert jnp.isfinite(x).all()
 
 
 @in_dtypes
@@ -286,9 +285,12 @@ def test_8_only_the_first_of_a_chain_may_be_structural(name):
     with pytest.raises(ValueError, match='Only the first'):
       chained.init(kernels)
   else:
-    chex.assert_trees_all_equal_shapes(
-      chained.view(*run(chained, kernels, steps=1)[:2]), kernels
+    tx = optimizer()
+    seen = jax.eval_shape(
+      lambda p: chained.view(*step(chained, tx, start(chained, tx, p))[:2]),
+      kernels,
     )
+    chex.assert_trees_all_equal_shapes(seen, kernels)
 
 
 @every
@@ -407,8 +409,12 @@ def test_16_what_is_shipped_at_once_keeps_the_promise_of_step_0(name):
 def test_17_an_array_of_zeros_learns(name):
   params = compressors.params()
   params['fc1']['kernel'] = jnp.zeros((6, 4))
-  comp = selected(name, params)
-  latent, state, _ = run(comp, params, steps=12)
+  training = trained(name)
+  comp = training.comp
+  carry = start(comp, training.tx, params)
+  for _ in range(12):
+    carry = training.one(carry)
+  latent, state, _ = carry
   error = lambda p: jnp.mean((p['fc1']['kernel'] - 0.7) ** 2)
   shown = comp.view(latent, state)
   shipped = jc.decode(comp.encode(latent, state))
@@ -435,7 +441,8 @@ def test_19_what_init_gives_shares_no_buffer(name):
 def test_20_moments_are_float32_whatever_the_params_are(name):
   """What a state holds in half precision are values of weights."""
   held = ('kernel', 'centers', 'value')
-  _, state, _ = trained(name, jnp.bfloat16).carries[0]
+  init = selected(name).init
+  _, state = jax.eval_shape(init, compressors.params(jnp.bfloat16))
   for path, x in jax.tree_util.tree_leaves_with_path(state):
     if jnp.issubdtype(x.dtype, jnp.floating) and x.dtype != jnp.float32:
       assert jax.tree_util.keystr(path[-1:], simple=True) in held, path
