@@ -48,6 +48,7 @@ import optax
 import jcompress as jc
 from jcompress.experiments import recipe
 from jcompress.experiments.image_task import image_task
+from jcompress.experiments.layer_densities import by_layer
 from jcompress.experiments.recipe import Train, half_cosine
 
 ROWS = 'lenet_300_100', 'lenet5', 'linear'
@@ -96,12 +97,10 @@ def get_stages(config, task):
 
 def pruned(config, start, then):
   """Magnitude pruning that grows over the first half of the stage."""
-  rules = []
-  for layer, density in config.density.items():
-    sparsity = start.rising_sparsity(1 - density)
-    prune = jc.magnitude_prune(sparsity, every=20)
-    rules.append((f'{layer}/kernel', jc.chain(prune, then)))
-  return jc.partition(*rules)
+  prune = lambda density: jc.magnitude_prune(
+    start.rising_sparsity(1 - density), every=20
+  )
+  return by_layer(config.density, lambda d: jc.chain(prune(d), then))
 
 
 def adamw(rate, decay):

@@ -44,6 +44,7 @@ import jcompress as jc
 from jcompress.experiments import recipe
 from jcompress.experiments.factoring import factorize
 from jcompress.experiments.image_task import image_task
+from jcompress.experiments.layer_densities import by_layer
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.teaching import taught
 
@@ -142,11 +143,10 @@ def kernels(compressor):
 
 def pruned(config, start):
   """Magnitude pruning that grows over the first half of the stage."""
-  rules = []
-  for layer, density in config.density[config.method].items():
-    sparsity = start.rising_sparsity(1 - density)
-    rules.append((f'{layer}/kernel', jc.magnitude_prune(sparsity, every=20)))
-  return jc.partition(*rules)
+  prune = lambda density: jc.magnitude_prune(
+    start.rising_sparsity(1 - density), every=20
+  )
+  return by_layer(config.density[config.method], prune)
 
 
 def mixture(config, start):

@@ -50,6 +50,7 @@ References:
   Guo et al., Dynamic Network Surgery, 2016, arXiv 1608.04493.
   LeCun, Denker & Solla, Optimal Brain Damage, NIPS 2, 1990.
   Dong et al., Layer-wise Optimal Brain Surgeon, 2017, arXiv 1705.07565.
+  Sanh et al., Movement Pruning, 2020, arXiv 2005.07683.
   Evci et al., Rigging the Lottery, 2020, arXiv 1911.11134; Gradient Flow in
     Sparse Neural Networks, 2022, arXiv 2010.03533.
   Zhou et al., Learning N:M Fine-grained Structured Sparse Neural Networks From
@@ -64,6 +65,7 @@ from jcompress import curvature
 from jcompress.experiments import recipe, sources
 from jcompress.experiments.changes import change_params, keep_mask
 from jcompress.experiments.image_task import image_task
+from jcompress.experiments.layer_densities import by_layer, of_all
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 METHODS = (
@@ -72,6 +74,7 @@ METHODS = (
   'magnitude_rounds',
   'gradual',
   'surgery',
+  'movement',
   'obd',
   'layer_obs',
   'rigl',
@@ -97,6 +100,7 @@ def get_config(row='dense'):
   config.examples_seen = 4000 if config.method == 'layer_obs' else 2000
   config.rate = 3e-3 if config.method == 'rigl' else 1e-3
   config.decay = 0.2
+  config.score_rate = 1e-2
   config.scale_start = True
   return config
 
@@ -130,6 +134,12 @@ def get_stages(config, task):
     case 'surgery':
       return [dense, train(lambda start: surgery(config, start))]
 
+    case 'movement':
+      moved = lambda s: jc.movement_prune(s, every=20)
+      prune = lambda start: growing(config, start, moved)
+      scored = lambda start: with_scores(config, start)
+      return [dense, Train('train', prune, scored, config.epochs)]
+
     case 'obd':
       prune = lambda name, part: change_params(
         name, lambda task, variables: obd(config, task, variables, part)
@@ -141,52 +151,38 @@ def get_stages(config, task):
       return [dense, change_params('prune', solve), train(keep_mask)]
 
     case 'rigl':
-      sparse = lambda start: kernels(
+      sparse = lambda start: jc.select(
+        jc.KERNELS,
         jc.rigl(
-          1 - density_of_all(config, start.params),
+          1 - of_all(config.density, start.params),
           end=max(1, round(0.75 * start.steps)),
           scale_start=config.scale_start,
-        )
+        ),
       )
       return [train(sparse, epochs=config.epochs_from_scratch)]
 
     case 'nm':
-      return [dense, train(kernels(jc.nm_prune()))]
-
-
-def kernels(compressor):
-  """Of the kernels only; biases are left alone."""
-  return jc.select(jc.KERNELS, compressor)
+      return [dense, train(jc.select(jc.KERNELS, jc.nm_prune()))]
 
 
 def magnitude(config, part):
   """The largest weights of each layer, after a part of the way."""
-  return jc.partition(
-    *(
-      (f'{layer}/kernel', jc.magnitude_prune(1 - density**part))
-      for layer, density in config.density.items()
-    )
-  )
+  prune = lambda density: jc.magnitude_prune(1 - density**part)
+  return by_layer(config.density, prune)
 
 
 def growing(config, start, method):
   """A method whose sparsity grows over the first half of the stage."""
-  rules = []
-  for layer, density in config.density.items():
-    sparsity = start.rising_sparsity(1 - density)
-    rules.append((f'{layer}/kernel', method(sparsity)))
-  return jc.partition(*rules)
+  grown = lambda density: method(start.rising_sparsity(1 - density))
+  return by_layer(config.density, grown)
 
 
 def surgery(config, start):
   """Weights may come back, until a quarter of the stage is left."""
   end = 0.75 * start.steps
   often = lambda calls: jnp.where(calls < end, 1.0, 0.0)
-  return growing(
-    config,
-    start,
-    lambda s: jc.dynamic_surgery(s, every=20, probability=often),
-  )
+  back = lambda s: jc.dynamic_surgery(s, every=20, probability=often)
+  return growing(config, start, back)
 
 
 def in_rounds(config, prune):
@@ -212,7 +208,7 @@ def obd(config, task, variables, part):
   pruned, _ = jc.obd_prune(
     chosen,
     jc.tree.split(jc.KERNELS, diagonal)[0],
-    sparsity=1 - density_of_all(config, params) ** part,
+    sparsity=1 - of_all(config.density, params) ** part,
   )
   return jc.tree.join(pruned, rest)
 
@@ -238,13 +234,13 @@ def predict(task):
   return lambda params, batch: task.predict({'params': params}, batch)
 
 
-def density_of_all(config, params):
-  """Of the weights of all kernels together."""
-  sizes = {layer: params[layer]['kernel'].size for layer in config.density}
-  kept = sum(sizes[layer] * d for layer, d in config.density.items())
-  return kept / sum(sizes.values())
-
-
 def adamw(config):
   """AdamW whose rate falls to zero along half a cosine."""
   return half_cosine(optax.adamw, config.rate, weight_decay=config.decay)
+
+
+def with_scores(config, start):
+  """The same, and Adam with a rate of their own for scores."""
+  scores = half_cosine(optax.adam, config.score_rate)(start)
+  parts = {'weights': adamw(config)(start), 'scores': scores}
+  return optax.partition(parts, jc.movement_labels)

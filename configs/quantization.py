@@ -43,7 +43,8 @@ Choi et al. reach 51.25x with `uniform` on LeNet and MNIST; `uniform_8` is at
 72.0x. The files of these numbers held the parameters alone: those of `train`
 add some 250 bytes that say how to build the model. *Same bytes*: the finest
 setting whose file at once is no larger than that of `kmeans_one`; the results
-show it as `setting`.
+show it as `setting`. `incremental_5`, `_4` and `_3` freeze weights on powers of
+two, the largest first, in turns of a quarter of the stage.
 
 References:
   Choi et al., Towards the Limit of Network Quantization, 2017, arXiv
@@ -53,6 +54,7 @@ References:
   Gong et al., Compressing Deep Convolutional Networks using Vector
     Quantization, 2014, arXiv 1412.6115.
   Esser et al., Learned Step Size Quantization, 2020, arXiv 1902.08153.
+  Zhou et al., Incremental Network Quantization, 2017, arXiv 1702.03044.
 """
 
 import numpy as np
@@ -64,6 +66,7 @@ from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 SCALARS = 'hessian', 'uniform', 'uniform_hessian', 'ecsq'
+OF_WEIGHTS = 'linear', 'linear_layer', 'lsq', 'incremental'
 ROWS = (
   'pruned',
   *('kmeans_8', 'kmeans_one_8', *(f'{method}_8' for method in SCALARS)),
@@ -73,6 +76,7 @@ ROWS = (
   *('linear_8', 'linear_4', 'linear_3', 'linear_2'),
   *('linear_layer_4', 'linear_layer_3'),
   *('lsq_4', 'lsq_3', 'lsq_2'),
+  *('incremental_5', 'incremental_4', 'incremental_3'),
 )
 
 
@@ -82,8 +86,8 @@ def get_config(row='pruned'):
   if row != 'pruned':
     config.method, _, size = row.rpartition('_')
     config.size = int(size)
-    has_weights = config.method in ('linear', 'linear_layer', 'lsq')
-    config.rate = 1e-3 if has_weights else 1e-4
+    config.rate = 1e-3 if config.method in OF_WEIGHTS else 1e-4
+    config.portions = (0.5, 0.75, 0.875, 1.0)
     config.epochs = 2.0
     config.curvature_examples = 2000
     config.response_examples = 500
@@ -117,6 +121,8 @@ def quantizer(config, start):
     inputs = sources.first(start.task.train, config.response_examples)
     return jc.error_corrected_pq(apply_of(start), inputs, k=k, length=4)
   words = dict(length=4, axis=-2)
+  turn = max(1, start.steps // len(config.portions))
+  turns = dict(every=turn, portions=tuple(config.portions))
   make = {
     'kmeans': lambda: jc.kmeans_share(k=k),
     'kmeans_one': lambda: jc.hessian_kmeans_share(k=k),
@@ -125,6 +131,7 @@ def quantizer(config, start):
     'linear': lambda: jc.linear_quantize(bits),
     'linear_layer': lambda: jc.linear_quantize(bits, axis=None),
     'lsq': lambda: jc.learned_step(bits),
+    'incremental': lambda: jc.incremental_quantize(bits, **turns),
   }
   return jc.select(jc.KERNELS, make[config.method]())
 

@@ -1,0 +1,26 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jcompress as jc
+from jcompress.experiments import layer_densities
+
+PARAMS = {
+  'a': {'kernel': jnp.arange(1.0, 11).reshape(5, 2), 'bias': jnp.ones(2)},
+  'b': {'kernel': jnp.arange(1.0, 5).reshape(2, 2), 'bias': jnp.ones(2)},
+}
+DENSITIES = {'a': 0.2, 'b': 0.75}
+
+
+def test_each_kernel_is_pruned_to_the_density_of_its_layer():
+  prune = lambda density: jc.magnitude_prune(1 - density)
+  comp = layer_densities.by_layer(DENSITIES, prune)
+  pruned = jc.decode(comp.encode(*comp.init(PARAMS)))
+  assert np.flatnonzero(pruned['a']['kernel']).tolist() == [8, 9]
+  assert np.flatnonzero(pruned['b']['kernel']).tolist() == [1, 2, 3]
+  np.testing.assert_array_equal(pruned['b']['bias'], PARAMS['b']['bias'])
+
+
+def test_the_density_of_all_counts_weights_and_no_biases():
+  found = layer_densities.of_all(DENSITIES, PARAMS)
+  assert found == pytest.approx((2 + 3) / (10 + 4))
