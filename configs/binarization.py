@@ -1,4 +1,4 @@
-r"""Binary and ternary networks, each trained from scratch by its method.
+r"""Networks of few bits, each trained from scratch by its method.
 
     jcompress train --config configs/binarization.py:lab --workdir runs/lab
     jcompress train --config configs/binarization.py:lenet5_lab ...
@@ -74,7 +74,8 @@ References:
   Cai et al., Half-wave Gaussian Quantization, 2017, arXiv 1702.00953.
   Li & Liu, Ternary Weight Networks, 2016, arXiv 1605.04711.
   Zhu et al., Trained Ternary Quantization, 2017, arXiv 1612.01064.
-  Hou & Kwok, Loss-aware Weight Quantization, 2018, arXiv 1802.08635: LAT.
+  Hou & Kwok, Loss-aware Weight Quantization, 2018, arXiv 1802.08635: LAT, LAQ.
+  Zhou et al., DoReFa-Net, 2016, arXiv 1606.06160.
   Lin et al., Neural Networks with Few Multiplications, 2016, arXiv 1510.03009.
 """
 
@@ -98,6 +99,9 @@ COMPRESSORS = {  # of the kernels
   'twn': jc.ternary_weight,
   'ttq': lambda: jc.trained_ternary(start=None),
   'lat': lambda: jc.loss_aware_ternarize(solver='approximate'),
+  'laq': lambda: jc.loss_aware_levels(3),
+  'laq_log': lambda: jc.loss_aware_levels(3, spacing='log'),
+  'dorefa': lambda: jc.dorefa_weights(2),
   'few_multiplications': jc.few_multiplications,
 }
 ACTIVATIONS = {  # of the others `relu`
