@@ -1,13 +1,17 @@
 """Networks of which a recipe says how much of each layer is left."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
+
+import ml_collections
 
 import jcompress as jc
 
+Densities: TypeAlias = Mapping[str, float] | ml_collections.ConfigDict
+
 
 def by_layer(
-  densities: Mapping[str, float], method: Callable[[float], jc.Compressor]
+  densities: Densities, method: Callable[[float], jc.Compressor]
 ) -> jc.Compressor:
   """A compressor of the kernel of each layer, by its density.
 
@@ -21,7 +25,7 @@ def by_layer(
   )
 
 
-def of_all(densities: Mapping[str, float], params: Any) -> float:
+def of_all(densities: Densities, params: Any) -> float:
   """The density of the kernels of all layers together.
 
   Args:

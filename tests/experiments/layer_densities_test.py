@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ PARAMS = {
   'a': {'kernel': jnp.arange(1.0, 11).reshape(5, 2), 'bias': jnp.ones(2)},
   'b': {'kernel': jnp.arange(1.0, 5).reshape(2, 2), 'bias': jnp.ones(2)},
 }
-DENSITIES = {'a': 0.2, 'b': 0.75}
+DENSITIES = ml_collections.ConfigDict({'a': 0.2, 'b': 0.75})
 
 
 def test_each_kernel_is_pruned_to_the_density_of_its_layer():
