@@ -81,10 +81,7 @@ def encode_scaled(
   Raises:
     ValueError: what a file cannot hold; it names `path`.
   """
-  _require_plain(leaf, path)
-  forms.decoded_size(leaf, path)
-  body = wire.prefixed(fields.write(leaf, ['factor'], coder, path))
-  return body + _encode_part(leaf, coder, path, encode)
+  return _encode_held(leaf, ['factor'], coder, path, encode)
 
 
 def decode_scaled(reader: wire.Reader, decode: Decode) -> encoded.Scaled:
@@ -106,10 +103,7 @@ def encode_tied(
   Raises:
     ValueError: what a file cannot hold; it names `path`.
   """
-  _require_plain(leaf, path)
-  forms.decoded_size(leaf, path)
-  body = wire.prefixed(fields.write(leaf, [], coder, path))
-  return body + _encode_part(leaf, coder, path, encode)
+  return _encode_held(leaf, [], coder, path, encode)
 
 
 def decode_tied(reader: wire.Reader, decode: Decode) -> encoded.Tied:
@@ -117,15 +111,14 @@ def decode_tied(reader: wire.Reader, decode: Decode) -> encoded.Tied:
   return _decode_held(reader, encoded.Tied, [], decode)
 
 
-def _require_plain(leaf, path):
+def _encode_held(leaf, names, coder, path, encode):
+  """The fields of a leaf in front of the kind and the record of its part."""
   own, kind = type(leaf).__name__, type(leaf.part).__name__
   if kind in _HOLDERS:
     raise ValueError(f'{path} is {own} of {kind}: give its parts that instead.')
-
-
-def _encode_part(leaf, coder, path, encode):
-  kind = wire.prefixed(type(leaf.part).__name__.encode())
-  return kind + encode(leaf.part, coder, path)
+  forms.decoded_size(leaf, path)
+  body = wire.prefixed(fields.write(leaf, names, coder, path))
+  return body + wire.prefixed(kind.encode()) + encode(leaf.part, coder, path)
 
 
 def _decode_held(reader, cls: Any, names: list[str], decode: Decode) -> Any:
