@@ -46,6 +46,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile('short')
 
 
+def pytest_collection_finish():
+  """What all files have imported stays, too."""
+  gc.collect()
+  gc.freeze()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item, nextitem):
   """Forgets what was compiled where a file ends, or where it is too much.
