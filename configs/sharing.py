@@ -4,13 +4,14 @@ r"""Weights that share few values, by hashing and under a mixture prior.
     jcompress train --config configs/sharing.py:lenet5_hashed_8 ...
 
 `hashed_8` and `hashed_64` store an eighth and a 64th of the weights and are
-trained from scratch, as are `narrow_8` and `narrow_64`, dense networks of no
-more numbers. `soft` puts the mixture prior on the dense network of
-`deep_compression.py`, hardens it, and trains the values on; `soft_pruned`
-prunes the network first, to 7 % (LeNet-5: 3 %); in `soft_pruned_long` all three
-take four times as long, in `soft_long` the mixture five times. On all of
-Fashion-MNIST, seed 0 (`--config.data=fashion_mnist`), errors in percent of the
-decoded file; dense they are 10.41 and 8.40:
+trained from scratch; `frequencies_8` hashes the frequencies of convolutions.
+`narrow_8` and `narrow_64` are dense networks of no more numbers. `soft` puts
+the mixture prior on the dense network of `deep_compression.py`, hardens it, and
+trains the values on; `soft_pruned` prunes the network first, to 7 % (LeNet-5:
+3 %); in `soft_pruned_long` all three take four times as long, in `soft_long`
+the mixture five times. On all of Fashion-MNIST, seed 0
+(`--config.data=fashion_mnist`), errors in percent of the decoded file; dense
+they are 10.41 and 8.40:
 
                              at once  trained  weights    bytes   ratio
     hashed_8                            10.86   33,667  112,334    9.5x
@@ -45,6 +46,8 @@ repository jfainberg/hashed_nets): hashed 3.17 %, dense of that size 5.91 %.
 References:
   Chen et al., Compressing Neural Networks with the Hashing Trick, 2015, arXiv
     1504.04788.
+  Chen et al., Compressing Convolutional Neural Networks in the Frequency
+    Domain, 2016, arXiv 1506.04449.
   Ullrich et al., Soft Weight-Sharing for Neural Network Compression, 2017,
     arXiv 1702.04008.
 """
@@ -72,6 +75,7 @@ ROWS = (
   *(f'lenet5_{method}' for method in METHODS),
   'soft_long',
   'lenet5_soft_pruned_long',
+  'lenet5_frequencies_8',
 )
 
 
@@ -113,9 +117,10 @@ def get_task(config):
 def get_stages(config, task):
   """From scratch, or: dense, perhaps pruned, drawn together, shared."""
   epochs, rate = config.epochs, config.rate
-  if config.method.startswith('hashed'):
-    fraction = 1 / int(config.method.removeprefix('hashed_'))
-    hashed = kernels(jc.hash_weights(fraction))
+  kind, _, part = config.method.partition('_')
+  if kind in ('hashed', 'frequencies'):
+    share = jc.hash_weights if kind == 'hashed' else jc.hash_frequencies
+    hashed = kernels(share(1 / int(part)))
     return [Train('train', hashed, adamw(rate, 0.0), epochs.scratch)]
   if config.method.startswith('narrow'):
     tx = adamw(rate, config.decay.narrow)

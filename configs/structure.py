@@ -25,7 +25,9 @@ ResNet-56 on CIFAR-10 without 27.6 % of its MACs, 6.96 -> 6.94 %), of LeNet-5
 half of the filters and 80 % of the units. `slimming` trains the scales of norms
 under a penalty, and removes 40 % of all channels. `lasso` makes filters zero by
 a proximal step, `lasso_conv` those of convolutions alone: 7 and 20 of 20 and 50
-filters are left (Wen et al.: 5 and 19 on MNIST, 0.9 -> 0.8 %). `pipeline` goes
+filters are left (Wen et al.: 5 and 19 on MNIST, 0.9 -> 0.8 %). `brain_damage`
+removes whole positions of the windows of convolutions, the smallest first and
+pressed down before they go, so that products leave them out. `pipeline` goes
 on from `lasso`: 70 % of the weights are pruned, the rest is rounded to 4 bits,
 in one file: 53,548 bytes (20x) of ResNet-20, 18,232 (95x) of LeNet-5.
 
@@ -43,6 +45,8 @@ References:
     Slimming, 2017, arXiv 1708.06519.
   Wen et al., Learning Structured Sparsity in Deep Neural Networks, 2016, arXiv
     1608.03665.
+  Lebedev & Lempitsky, Fast ConvNets Using Group-wise Brain Damage, 2016, arXiv
+    1506.02515.
   Zhou, Alvarez & Porikli, Less is more: towards compact CNNs, 2016.
 """
 
@@ -50,7 +54,7 @@ import optax
 
 import jcompress as jc
 from jcompress.experiments import recipe
-from jcompress.experiments.changes import recalibrate
+from jcompress.experiments.changes import keep_mask, recalibrate
 from jcompress.experiments.image_task import image_task
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.removal import (
@@ -72,6 +76,7 @@ ROWS = (
   'lenet5_l1_conv',
   'lenet5_scratch',
   'lenet5_pipeline',
+  'lenet5_brain_damage',
 )
 FEATURES = 20, 50, 500  # of LeNet-5: filters and units
 FIRST_OF_BLOCKS = r'conv\d*[02468]'
@@ -92,7 +97,8 @@ def get_config(row='resnet20_dense'):
     config.learning_rate = 1e-3
     config.filters = (7, 20)
     config.sparsity = dict(conv1=0.5, conv2=0.5, fc1=0.8)
-    config.strength = dict(lasso=4e-4, conv1=3e-3, conv2=8e-3)
+    config.strength = dict(lasso=4e-4, conv1=3e-3, conv2=8e-3, positions=1e-3)
+    config.positions = 0.6  # of the windows of all filters, removed
     config.lasso_rate = 0.02
   config.momentum = 0.9
   config.pruned = 0.7
@@ -138,6 +144,10 @@ def get_stages(config, task):
       small,
       Train('compress', lambda s: pruned(config, s), adam, epochs.tune),
     ]
+  if config.method == 'brain_damage':
+    damage = lambda start: brain_damage(config, start)
+    sparse = Train('sparse', damage, adam, epochs.sparse)
+    return [dense, sparse, Train('tune', keep_mask, adam, epochs.tune)]
   sparse = Train(
     'sparse',
     lambda s: lasso(config, s),
@@ -173,6 +183,20 @@ def lasso(config, start):
     proximal=True,
     # So far momentum carries a step along a steady gradient.
     learning_rate=lambda step: rate(step) / (1 - config.momentum),
+  )
+
+
+def brain_damage(config, start):
+  """Positions of windows go in the first half of the stage."""
+  ramp = start.rising_sparsity(config.positions)
+  return jc.select(
+    'conv.*/kernel',
+    jc.gradual_groups(
+      ramp,
+      strength=config.strength.positions,
+      lead=start.steps // 10,
+      every=20,
+    ),
   )
 
 
