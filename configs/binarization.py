@@ -40,6 +40,9 @@ network, in 50 epochs and more:
     lenet5_twn                         0.65   7.57      86,338   1.60
     lenet5_ttq                                8.65      87,464   1.62
     lenet5_lat                                7.95      79,959   1.48
+    lenet5_laq                                7.97     137,331   2.55  3 bits
+    lenet5_laq_log                            7.48     145,328   2.69  3 bits
+    lenet5_dorefa                             7.49      80,057   1.48  2 bits
     lenet5_few_multiplications                9.14   1,406,131  26.06
 
 Seeds 0 to 4, in percent, and their means:
@@ -62,8 +65,9 @@ with LAB, and 0.0003, 0.001 and 0.003 11.53, 10.89, 10.95 with BinaryConnect.
 
 Stochastic BinaryConnect and few multiplications ship real weights, as their
 papers test them. BNN, XNOR and LAB2 have binary activations, HWGQ those of 2
-bits. LAT is solved approximately, and on the MLP in 5 epochs; on two CPU cores,
-all others on one H200 GPU, jax 0.11.2, but for the seeds 3 and 4, on CPU.
+bits. LAT is solved approximately, and on the MLP, where that takes most of a
+step, in 5 epochs. LAT, LAQ, DoReFa and the seeds 3 and 4 ran on CPU, jax
+0.10.2, all others on one H200 GPU, jax 0.11.2.
 
 References:
   Courbariaux et al., BinaryConnect, 2015, arXiv 1511.00363.
