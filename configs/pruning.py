@@ -16,6 +16,7 @@ the decoded file:
     magnitude_rounds                    11.37   18,998     71,729  14.9x
     gradual                             10.59   18,998     70,982  15.0x
     surgery                             10.25   18,602     67,948  15.7x
+    movement                            10.47   18,998     70,253  15.2x
     obd                                 10.43   18,998     70,752  15.1x
     layer_obs                  12.16    10.86   18,998     74,515  14.3x
     rigl                                11.01   18,998     72,804  14.6x
@@ -25,6 +26,7 @@ the decoded file:
     lenet5_magnitude_rounds              9.54   22,880     86,897  19.8x
     lenet5_gradual                       8.86   22,880     85,842  20.1x
     lenet5_surgery                       8.71   23,770     87,127  19.8x
+    lenet5_movement                      9.90   22,880     87,126  19.8x
     lenet5_obd                           9.14   22,880     84,619  20.4x
     lenet5_layer_obs           10.78     9.18   22,880     88,104  19.6x
     lenet5_rigl                          9.22   22,880     87,297  19.8x

@@ -23,6 +23,7 @@ they are 10.41 and 8.40:
     soft_pruned                10.54    10.55   18,711   14,973   71.2x
     lenet5_hashed_8                      9.74   54,369  180,976    9.5x  *
     lenet5_narrow_8                     10.01   52,426  174,411    9.9x
+    lenet5_frequencies_8                10.15   54,392  180,911    9.5x
     lenet5_hashed_64                    11.74    7,307   24,612   70.1x  *
     lenet5_narrow_64                    13.34    7,285   24,463   70.5x  *
     lenet5_soft_pruned         10.51     9.61   14,068   14,843  116.2x

@@ -22,7 +22,27 @@ is left is float32.
 `random` and `set` have the densities of an Erdos-Renyi graph, `snip` and
 `grasp` rank all layers together, by ten examples of each class, `ticket` has
 the densities of `magnitude` of `pruning.py` after five rounds, each as long as
-the training of the dense network.
+the training of the dense network. On all of Fashion-MNIST, seed 0, errors in
+percent of the decoded file; dense they are 10.36 and 8.22:
+
+                           at once  trained  weights   bytes  ratio
+    random                   88.26    11.60   18,998  75,480  14.1x
+    set                               10.64   18,375  74,952  14.2x
+    snip                     88.10    11.42   18,883  72,840  14.6x
+    grasp                    89.97    11.44   18,868  72,547  14.7x
+    ticket                   86.10    10.17   18,856  72,023  14.8x
+    ticket_again             90.12    11.39   18,856  73,576  14.5x
+    lenet5_random            90.04     9.62   22,880  89,698  19.2x
+    lenet5_set                         9.12   22,880  89,949  19.2x
+    lenet5_snip              89.02     9.53   22,690  86,987  19.8x
+    lenet5_grasp             90.00    11.00   22,731  87,871  19.6x
+
+The lottery ticket is as good as the dense network, and with other first weights
+the same mask is worth no more than a random one. A mask that is found before
+training (`snip`, `grasp`) is worth little more than one that is drawn; one that
+changes while it trains (`set`), a point. Seeds 0, 1 and 2: `random` 11.60, 11.46, 11.70; `set` 10.64,
+10.49, 10.55; `snip` 11.42, 11.58, 11.43; `grasp` 11.44, 11.93, 11.91; `ticket`
+TICKETS; `ticket_again` AGAIN.
 
 References:
   Mocanu et al., Scalable training of artificial neural networks with adaptive
