@@ -24,11 +24,9 @@ import pytest
 
 FLAGS = '--xla_force_host_platform_device_count=8'
 if jax.__version_info__[:2] == (0, 10):
-  # XLA's older emitters compile small programs in half the time, and one part
-  # a program saves a tenth. A flag that a later XLA has dropped would end the
-  # process.
+  # XLA's older emitters compile small programs in half the time. A flag that a
+  # later XLA has dropped would end the process.
   FLAGS += ' --xla_cpu_use_fusion_emitters=false'
-  FLAGS += ' --xla_cpu_parallel_codegen_split_count=1'
 # Read when the first device is asked for.
 os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {FLAGS}'
 
