@@ -102,9 +102,10 @@ def test_the_file_itself_is_read():
 @pytest.mark.parametrize('file', [DATA, THIRD, OLD], ids='431')
 def test_every_truncation_is_refused(file):
   for size in range(len(file)):
-    for read in (archive.unpack, archive.sizes)[: 1 + (size % 5 == 0)]:
-      with pytest.raises(ValueError):
-        read(file[:size])
+    with pytest.raises(ValueError):
+      archive.unpack(file[:size])
+    with pytest.raises(ValueError):
+      archive.sizes(file[:size])
 
 
 @pytest.mark.parametrize('file', [DATA, THIRD, OLD], ids='431')
