@@ -48,7 +48,7 @@ import optax
 import jcompress as jc
 from jcompress.experiments import recipe
 from jcompress.experiments.image_task import image_task
-from jcompress.experiments.layer_densities import by_layer
+from jcompress.experiments.layer_densities import rising
 from jcompress.experiments.recipe import Train, half_cosine
 
 ROWS = 'lenet_300_100', 'lenet5', 'linear'
@@ -97,10 +97,8 @@ def get_stages(config, task):
 
 def pruned(config, start, then):
   """Magnitude pruning that grows over the first half of the stage."""
-  prune = lambda density: jc.magnitude_prune(
-    start.rising_sparsity(1 - density), every=20
-  )
-  return by_layer(config.density, lambda d: jc.chain(prune(d), then))
+  prune = lambda s: jc.chain(jc.magnitude_prune(s, every=20), then)
+  return rising(config.density, start, prune)
 
 
 def adamw(rate, decay):

@@ -44,7 +44,7 @@ import jcompress as jc
 from jcompress.experiments import recipe
 from jcompress.experiments.factoring import factorize
 from jcompress.experiments.image_task import image_task
-from jcompress.experiments.layer_densities import by_layer
+from jcompress.experiments.layer_densities import rising
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 from jcompress.experiments.teaching import taught
 
@@ -143,10 +143,8 @@ def kernels(compressor):
 
 def pruned(config, start):
   """Magnitude pruning that grows over the first half of the stage."""
-  prune = lambda density: jc.magnitude_prune(
-    start.rising_sparsity(1 - density), every=20
-  )
-  return by_layer(config.density[config.method], prune)
+  prune = lambda s: jc.magnitude_prune(s, every=20)
+  return rising(config.density[config.method], start, prune)
 
 
 def mixture(config, start):

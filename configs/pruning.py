@@ -67,7 +67,7 @@ from jcompress import curvature
 from jcompress.experiments import recipe, sources
 from jcompress.experiments.changes import change_params, keep_mask
 from jcompress.experiments.image_task import image_task
-from jcompress.experiments.layer_densities import by_layer, of_all
+from jcompress.experiments.layer_densities import by_layer, of_all, rising
 from jcompress.experiments.recipe import Begin, Train, half_cosine
 
 METHODS = (
@@ -131,14 +131,14 @@ def get_stages(config, task):
 
     case 'gradual':
       grown = lambda s: jc.magnitude_prune(s, every=20)
-      return [dense, train(lambda start: growing(config, start, grown))]
+      return [dense, train(lambda start: rising(config.density, start, grown))]
 
     case 'surgery':
       return [dense, train(lambda start: surgery(config, start))]
 
     case 'movement':
       moved = lambda s: jc.movement_prune(s, every=20)
-      prune = lambda start: growing(config, start, moved)
+      prune = lambda start: rising(config.density, start, moved)
       scored = lambda start: with_scores(config, start)
       return [dense, Train('train', prune, scored, config.epochs)]
 
@@ -173,18 +173,12 @@ def magnitude(config, part):
   return by_layer(config.density, prune)
 
 
-def growing(config, start, method):
-  """A method whose sparsity grows over the first half of the stage."""
-  grown = lambda density: method(start.rising_sparsity(1 - density))
-  return by_layer(config.density, grown)
-
-
 def surgery(config, start):
   """Weights may come back, until a quarter of the stage is left."""
   end = 0.75 * start.steps
   often = lambda calls: jnp.where(calls < end, 1.0, 0.0)
   back = lambda s: jc.dynamic_surgery(s, every=20, probability=often)
-  return growing(config, start, back)
+  return rising(config.density, start, back)
 
 
 def in_rounds(config, prune):

@@ -51,10 +51,10 @@ values have trained.
 Choi et al. reach 51.25x with `uniform` on LeNet and MNIST; `uniform_8` is at
 72.0x. The files of these numbers held the parameters alone, but for those of
 `incremental`: what `train` writes adds some 250 bytes that say how to build the
-model. *Same bytes*: the finest
-setting whose file at once is no larger than that of `kmeans_one`; the results
-show it as `setting`. `incremental_5`, `_4` and `_3` freeze weights on powers of
-two, the largest first, in turns of a quarter of the stage.
+model. *Same bytes*: the finest setting whose file at once is no larger than
+that of `kmeans_one`; the results show it as `setting`. `incremental_5`, `_4`
+and `_3` freeze weights on powers of two, the largest first, in turns of a
+quarter of the stage.
 
 References:
   Choi et al., Towards the Limit of Network Quantization, 2017, arXiv

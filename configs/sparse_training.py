@@ -57,6 +57,7 @@ import optax
 import jcompress as jc
 from jcompress.experiments import recipe, sources
 from jcompress.experiments.changes import (
+  TICKET,
   change_params,
   keep_mask,
   remember,
@@ -214,12 +215,8 @@ def one_round(config, variables):
 
 def begin_again(task, variables, key):
   """Other first weights where some are left."""
-  params = task.init(key)['params']
-  cut = lambda new, old: jnp.where(old == 0, 0, new).astype(new.dtype)
-  kept, rest = jc.tree.split(jc.KERNELS, params)
-  old, _ = jc.tree.split(jc.KERNELS, variables['params'])
-  params = jc.tree.join(jax.tree.map(cut, kept, old), rest)
-  return task, {**variables, 'params': params}
+  others = {**variables, TICKET: task.init(key)['params']}
+  return rewind().change(task, others, key)
 
 
 def adamw(config):

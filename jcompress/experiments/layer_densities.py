@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import ml_collections
+import optax
 
 import jcompress as jc
+from jcompress.experiments.recipe import Start
 
 Densities: TypeAlias = Mapping[str, float] | ml_collections.ConfigDict
 
@@ -23,6 +25,22 @@ def by_layer(
   return jc.partition(
     *((f'{layer}/kernel', method(d)) for layer, d in densities.items())
   )
+
+
+def rising(
+  densities: Densities,
+  start: Start,
+  method: Callable[[optax.Schedule], jc.Compressor],
+) -> jc.Compressor:
+  """The same, of methods whose sparsity rises in the first half of a stage.
+
+  Args:
+    densities: of layers by name, fractions of their kernels, `0 .. 1`.
+    start: of the stage.
+    method: `schedule of the sparsity -> compressor`, such as
+      `lambda s: jc.magnitude_prune(s, every=20)`.
+  """
+  return by_layer(densities, lambda d: method(start.rising_sparsity(1 - d)))
 
 
 def of_all(densities: Densities, params: Any) -> float:
